@@ -1,0 +1,367 @@
+// The broker: slots for links, the one switch over packet types, and time. A platform binding constructs it, reports
+// what happens to its links through `connected`, `received`, `writable`, `disconnected`, calls `flush` once at the
+// end of a turn in which it reported anything, and `tick` several times a second to once a second.
+//
+// Invariants: no method throws for anything a peer sends; none allocates; a link is closed by the broker or reported
+// lost by the platform, never both; what a peer does wrong ends that peer's connection and touches no other.
+
+import type { Limits } from '../limits.js';
+import type { Link } from '../link.js';
+import {
+  CONNECT, DISCONNECT, INCOMPLETE, NONE, OK, PINGREQ, PINGRESP, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBLISH, PUBREC,
+  PUBREL, SUBSCRIBE, UNSUBSCRIBE, UNSUPPORTED_LEVEL,
+} from '../wire/codes.js';
+import { decode } from '../wire/decode.js';
+import { EMPTY_PACKET_BYTES, encodeEmpty, SHORT_PACKET_BYTES } from '../wire/encode.js';
+import { frame } from '../wire/frame.js';
+import { Packet } from '../wire/packet.js';
+import { FLOWING, OWN_OUTBOX, SLOW_SUBSCRIBER, STALLED, type Connection } from './connection.js';
+import * as count from './counters.js';
+import { reserve, transmitWaiting } from './deliver.js';
+import {
+  CLIENT_CLOSED, CONNECT_TIMEOUT, endConnection, KEEP_ALIVE_TIMEOUT, LINK_LOST, refuse, SERVER_SHUTTING_DOWN,
+} from './end.js';
+import { handleConnect } from './handle-connect.js';
+import { handlePuback, handlePubcomp, handlePublish, handlePubrec, handlePubrel } from './handle-publish.js';
+import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.js';
+import { BrokerMemory } from './memory.js';
+import { publishLocally } from './publish-locally.js';
+import { SysTopics } from './sys-topics.js';
+
+export interface BrokerOptions {
+  /** Random integer, 0 to 2³²-1: names clients that give no identifier. Need not be secret, should not repeat. */
+  random: () => number;
+  /** Name and version, for `$SYS/broker/version`. */
+  version: string;
+  /**
+   * Accepts or refuses a login: a CONNACK return code, ACCEPTED, REFUSED_USER_OR_PASSWORD or REFUSED_NOT_AUTHORIZED.
+   * Identifier, user name and password are ranges of `bytes` given by `packet`, valid during the call; whether user
+   * name and password are there at all is in `packet.connectFlags`. Must not call the broker. Default: all accepted.
+   */
+  authenticate?: (bytes: Uint8Array, packet: Packet) => number;
+  /** Told of every connection accepted, refused and ended; must not call the broker's entry points. */
+  observer?: BrokerObserver;
+}
+
+export interface BrokerObserver {
+  /** CONNECT was accepted. */
+  clientConnected(connection: Connection): void;
+  /** CONNECT was answered with `returnCode`. */
+  clientRefused(connection: Connection, returnCode: number): void;
+  /** The link is closed. `reason` is a reason of end.ts, or the negative outcome for which a peer was refused. */
+  connectionEnded(connection: Connection, reason: number): void;
+}
+
+export class Broker {
+  readonly limits: Limits;
+  readonly options: BrokerOptions;
+  readonly memory: BrokerMemory;
+  /** All bytes of the broker; the platform writes at `windowStart`. */
+  readonly bytes: Uint8Array;
+  readonly windowStart: number;
+  /** The packet being handled. */
+  readonly packet = new Packet();
+  readonly counters: Float64Array;
+  /** Something left a queue since the last flush: publishers that wait may go on. */
+  queueMoved = false;
+  /** The shared queue stayed full for as long as publishers wait; nobody waits for it until something leaves it. */
+  queueStuck = false;
+  readonly #sys: SysTopics;
+  #freeCount: number;
+  #dirtyCount = 0;
+  #stalledCount = 0;
+  #retryFirst = 0;
+  #lastTickMs = NaN;
+
+  /** Throws RangeError for limits that contradict each other, as `checkLimits` does. */
+  constructor(limits: Limits, options: BrokerOptions) {
+    this.limits = limits;
+    this.options = options;
+    this.memory = new BrokerMemory(limits);
+    this.bytes = this.memory.bytes;
+    this.windowStart = this.memory.windowStart;
+    this.counters = this.memory.counters;
+    this.#freeCount = limits.connectionsMax;
+    this.#sys = new SysTopics(this);
+  }
+
+  /**
+   * A peer has opened `link`. Returns the slot to report it under, or NONE when there is none: then the platform
+   * closes the link. Before that, a link that has not sent CONNECT gives way to the new one.
+   */
+  connected(link: Link): number {
+    if (this.#freeCount === 0) this.#evictSilent();
+    if (this.#freeCount === 0) {
+      this.counters[count.REFUSED_FULL]++;
+      return NONE;
+    }
+    const connection = this.memory.connections[this.memory.freeSlots[--this.#freeCount]];
+    connection.link = link;
+    return connection.slot;
+  }
+
+  /** Ends the link that has waited longest without sending CONNECT, if there is one. */
+  #evictSilent(): void {
+    let oldest: Connection | null = null;
+    for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
+      const connection = this.memory.connections[slot];
+      if (connection.session === NONE && (oldest === null || connection.silentMs > oldest.silentMs)) {
+        oldest = connection;
+      }
+    }
+    if (oldest !== null) endConnection(this, oldest, CONNECT_TIMEOUT);
+  }
+
+  /** How many bytes `received` will take for `slot` now: 0 to `limits.windowBytes`. */
+  room(slot: number): number {
+    const inbox = this.memory.connections[slot].inbox;
+    const room = inbox.capacity - inbox.count;
+    return room < this.limits.windowBytes ? room : this.limits.windowBytes;
+  }
+
+  /** The platform has put `byteCount` bytes that came for `slot` at `windowStart`: at most `room(slot)`. */
+  received(slot: number, byteCount: number): void {
+    const connection = this.memory.connections[slot];
+    const inbox = connection.inbox;
+    let at = this.windowStart;
+    const end = at + byteCount;
+    this.counters[count.BYTES_RECEIVED] += byteCount;
+    while (inbox.count > 0 && at < end && connection.stalled === FLOWING) {
+      at = this.#completePacket(connection, at, end);
+      if (connection.link === null) return;
+    }
+    if (connection.stalled === FLOWING) at = this.#consume(connection, at, end);
+    if (connection.link !== null && at < end) inbox.append(at, end);
+  }
+
+  /** Brings the packet that waits in the inbox forward with bytes of the window; returns how far it used them. */
+  #completePacket(connection: Connection, at: number, end: number): number {
+    const inbox = connection.inbox;
+    const before = inbox.count;
+    const used = inbox.wanted(end - at);
+    inbox.append(at, at + used);
+    const stop = this.#consume(connection, inbox.base, inbox.base + inbox.count);
+    if (connection.link === null || stop === inbox.base) return at + used;
+    if (connection.stalled !== FLOWING) {
+      inbox.keepFrom(stop);
+      return at + used;
+    }
+    // The packet is done. Bytes appended past its end still stand in the window.
+    inbox.clear();
+    return at + (stop - inbox.base) - before;
+  }
+
+  /** Handles the whole packets from `at` on; returns where it stopped: at `end`, or a packet that is cut or must wait. */
+  #consume(connection: Connection, at: number, end: number): number {
+    const packet = this.packet;
+    while (at < end) {
+      packet.protocolLevel = connection.protocolLevel;
+      const packetEnd = frame(this.bytes, at, end, this.limits.packetBytesMax, packet);
+      if (packetEnd === INCOMPLETE) {
+        connection.inbox.packetBytes = packet.end - at;
+        return at;
+      }
+      const outcome = packetEnd < 0 ? packetEnd : this.#handle(connection);
+      if (outcome === STALLED) return at;
+      if (outcome < 0) refuse(this, connection, outcome);
+      if (connection.link === null) return end;
+      at = packetEnd;
+    }
+    return at;
+  }
+
+  /** Decodes and handles the framed packet: OK, STALLED, or the refusal that ends the connection. */
+  #handle(connection: Connection): number {
+    const packet = this.packet;
+    const type = packet.type;
+    // CONNECT comes first [MQTT-3.1.0-1], and once [MQTT-3.1.0-2].
+    if ((type === CONNECT) !== (connection.session === NONE)) return PROTOCOL_ERROR;
+    const outcome = decode(this.bytes, packet);
+    if (outcome !== OK && outcome !== UNSUPPORTED_LEVEL) return outcome;
+    const answerBytes = type === SUBSCRIBE ? packet.filterCount + 7 : SHORT_PACKET_BYTES;
+    if (reserve(connection, answerBytes) === NONE) return this.#stall(connection, OWN_OUTBOX);
+    connection.heard = true;
+    const handled = this.#dispatch(connection, type, outcome);
+    if (handled === STALLED) return this.#stall(connection, SLOW_SUBSCRIBER);
+    this.counters[count.MESSAGES_RECEIVED]++;
+    connection.waited = false;
+    connection.stalledMs = 0;
+    return handled;
+  }
+
+  #dispatch(connection: Connection, type: number, outcome: number): number {
+    switch (type) {
+      case PUBLISH:
+        return handlePublish(this, connection);
+      case PUBACK:
+        return handlePuback(this, connection);
+      case PUBREC:
+        return handlePubrec(this, connection);
+      case PUBREL:
+        return handlePubrel(this, connection);
+      case PUBCOMP:
+        return handlePubcomp(this, connection);
+      case PINGREQ:
+        return this.#answerPing(connection); // [MQTT-3.12.4-1]
+      case SUBSCRIBE:
+        return handleSubscribe(this, connection);
+      case UNSUBSCRIBE:
+        return handleUnsubscribe(this, connection);
+      case CONNECT:
+        return handleConnect(this, connection, outcome);
+      case DISCONNECT:
+        endConnection(this, connection, CLIENT_CLOSED);
+        return OK;
+      default: // CONNACK, SUBACK, UNSUBACK, PINGRESP: only a server sends them.
+        return PROTOCOL_ERROR;
+    }
+  }
+
+  #answerPing(connection: Connection): number {
+    const at = reserve(connection, EMPTY_PACKET_BYTES);
+    this.sent(connection, encodeEmpty(this.bytes, at, PINGRESP));
+    return OK;
+  }
+
+  /** A packet was written into the outbox of `connection`, up to `end`: it goes out with the next flush. */
+  sent(connection: Connection, end: number): void {
+    this.counters[count.BYTES_SENT] += connection.outbox.commit(end);
+    this.counters[count.MESSAGES_SENT]++;
+    this.markDirty(connection);
+  }
+
+  markDirty(connection: Connection): void {
+    if (connection.dirty) return;
+    connection.dirty = true;
+    this.memory.dirtySlots[this.#dirtyCount++] = connection.slot;
+  }
+
+  /** Leaves the packet where it is and stops reading from the peer. */
+  #stall(connection: Connection, reason: number): number {
+    this.#stalledCount++;
+    connection.stalled = reason;
+    if (connection.paused || connection.link === null) return STALLED;
+    connection.paused = true;
+    connection.link.setReading(false);
+    if (reason === SLOW_SUBSCRIBER) this.counters[count.PUBLISHERS_WAITED]++;
+    return STALLED;
+  }
+
+  /** Takes the packets of a stalled connection up again. */
+  #resume(connection: Connection): void {
+    const inbox = connection.inbox;
+    connection.stalled = FLOWING;
+    this.#stalledCount--;
+    const stop = this.#consume(connection, inbox.base, inbox.base + inbox.count);
+    if (connection.link === null) return;
+    inbox.keepFrom(stop);
+    if (connection.stalled !== FLOWING) return;
+    connection.paused = false;
+    connection.link.setReading(true);
+  }
+
+  /** The link of `slot` takes bytes again. */
+  writable(slot: number): void {
+    const connection = this.memory.connections[slot];
+    this.#flushConnection(connection);
+    if (connection.stalled === OWN_OUTBOX) this.#resume(connection);
+  }
+
+  /** The link of `slot` is lost. The slot is free afterwards, and the platform closes the link. */
+  disconnected(slot: number): void {
+    const connection = this.memory.connections[slot];
+    if (connection.link !== null) endConnection(this, connection, LINK_LOST);
+  }
+
+  /** Returns a slot to the free ones; for endConnection. */
+  free(connection: Connection): void {
+    if (connection.stalled !== FLOWING) this.#stalledCount--;
+    connection.reset();
+    this.memory.freeSlots[this.#freeCount++] = connection.slot;
+  }
+
+  /** Whether `flush` has something to do. */
+  get dirty(): boolean {
+    return this.#dirtyCount > 0 || (this.queueMoved && this.#stalledCount > 0);
+  }
+
+  /** Hands what was encoded in this turn to the links, each link's bytes in one write. */
+  flush(): void {
+    if (this.queueMoved) {
+      this.queueMoved = false;
+      if (this.#stalledCount > 0) this.#retryStalled();
+    }
+    for (let i = 0; i < this.#dirtyCount; i++) {
+      const connection = this.memory.connections[this.memory.dirtySlots[i]];
+      connection.dirty = false;
+      if (connection.link !== null) this.#flushConnection(connection);
+    }
+    this.#dirtyCount = 0;
+  }
+
+  #flushConnection(connection: Connection): void {
+    const link = connection.link;
+    if (link === null) return;
+    while (connection.outbox.flush(link) && connection.blocked) {
+      transmitWaiting(this, connection);
+      if (connection.outbox.byteCount === 0) return;
+    }
+  }
+
+  #retryStalled(): void {
+    const slotCount = this.limits.connectionsMax;
+    const first = this.#retryFirst;
+    this.#retryFirst = (first + 1) % slotCount; // everybody is first in turn
+    for (let i = 0; i < slotCount; i++) {
+      const connection = this.memory.connections[(first + i) % slotCount];
+      if (connection.stalled === SLOW_SUBSCRIBER) this.#resume(connection);
+    }
+  }
+
+  /** Time passes: `nowMs` counts milliseconds from anywhere, and never back. Then call `flush`. */
+  tick(nowMs: number): void {
+    const elapsedMs = nowMs >= this.#lastTickMs ? nowMs - this.#lastTickMs : 0;
+    this.#lastTickMs = nowMs;
+    for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
+      const connection = this.memory.connections[slot];
+      if (connection.link !== null) this.#age(connection, elapsedMs);
+    }
+    this.#sys.tick(elapsedMs);
+  }
+
+  #age(connection: Connection, elapsedMs: number): void {
+    // Who waits for a slow subscriber is not silent: its bytes are there, unread.
+    if (connection.heard || connection.stalled === SLOW_SUBSCRIBER) connection.silentMs = 0;
+    else connection.silentMs += elapsedMs;
+    connection.heard = false;
+    if (connection.session === NONE) {
+      if (connection.silentMs >= this.limits.connectTimeoutMs) endConnection(this, connection, CONNECT_TIMEOUT);
+      return;
+    }
+    if (connection.silenceMaxMs !== 0 && connection.silentMs > connection.silenceMaxMs) {
+      endConnection(this, connection, KEEP_ALIVE_TIMEOUT);
+      return;
+    }
+    if (connection.blocked) transmitWaiting(this, connection);
+    if (connection.stalled !== SLOW_SUBSCRIBER) return;
+    connection.stalledMs += elapsedMs;
+    connection.waited = connection.stalledMs >= this.limits.slowSubscriberMs;
+    this.#resume(connection);
+  }
+
+  /**
+   * Publishes in the name of the application: topic and payload as bytes, QoS 0 to 2. Returns OK, or why not:
+   * TOPIC_NAME_INVALID, MALFORMED (not UTF-8) or TOO_LARGE. Waits for nobody.
+   */
+  publish(topic: Uint8Array, payload: Uint8Array, qos: number, retain: boolean): number {
+    return publishLocally(this, topic, payload, qos, retain);
+  }
+
+  /** Ends every connection, wills included, in an orderly way; then `flush` is not needed. */
+  close(): void {
+    for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
+      const connection = this.memory.connections[slot];
+      if (connection.link !== null) endConnection(this, connection, SERVER_SHUTTING_DOWN);
+    }
+  }
+}

@@ -1,0 +1,107 @@
+// From a session's queue and replays to its outbox. Called when something was queued, acknowledged, or when the
+// outbox has room again.
+
+import { NONE, PUBREL } from '../wire/codes.js';
+import { encodeAcknowledgement, SHORT_PACKET_BYTES } from '../wire/encode.js';
+import { PUBLISHED, RELEASED } from '../session/deliveries.js';
+import type { Broker } from './broker.js';
+import type { Connection } from './connection.js';
+import * as count from './counters.js';
+import { hasRoom } from './route.js';
+
+const RETAIN = 1;
+const DUPLICATE = 8;
+
+/** Where `byteCount` bytes fit into the outbox of `connection`, after a flush if need be, or NONE. */
+export function reserve(connection: Connection, byteCount: number): number {
+  const at = connection.outbox.reserve(byteCount);
+  if (at !== NONE || connection.link === null) return at;
+  connection.outbox.flush(connection.link);
+  return connection.outbox.reserve(byteCount);
+}
+
+/**
+ * Encodes what the session has waiting, as far as outbox and window allow: what is in flight and must go again, then
+ * the queue, then retained messages for new subscriptions. Sets `connection.blocked` when the outbox was the limit.
+ */
+export function transmitWaiting(broker: Broker, connection: Connection): void {
+  const { deliveries, replays } = broker.memory;
+  const session = connection.session;
+  connection.blocked = false;
+  let row = deliveries.toTransmit(session);
+  while (row !== NONE) {
+    if (!transmitRow(broker, connection, row)) {
+      connection.blocked = true;
+      return;
+    }
+    row = deliveries.toTransmit(session);
+  }
+  while (replays.cursor[session] !== NONE) {
+    if (!replayOne(broker, connection)) {
+      connection.blocked = true;
+      return;
+    }
+  }
+}
+
+/** Encodes one row: PUBLISH, the same with DUP if it was sent before [MQTT-3.3.1-1], or PUBREL. False without room. */
+function transmitRow(broker: Broker, connection: Connection, row: number): boolean {
+  const { deliveries, queued } = broker.memory;
+  const session = connection.session;
+  const state = deliveries.state[row];
+  if (state === RELEASED) {
+    const at = reserve(connection, SHORT_PACKET_BYTES);
+    if (at === NONE) return false;
+    const end = encodeAcknowledgement(broker.bytes, at, PUBREL, deliveries.transmit(session, row));
+    broker.sent(connection, end);
+    return true;
+  }
+  const message = deliveries.message[row];
+  const flags = deliveries.flags[row] | (state === PUBLISHED ? DUPLICATE : 0);
+  const at = reserve(connection, queued.publishBytes(message, flags >> 1 & 3));
+  if (at === NONE) return false;
+  const end = queued.encode(message, at, flags, deliveries.transmit(session, row));
+  publishSent(broker, connection, end);
+  return true;
+}
+
+/** Counts a PUBLISH that was encoded up to `end`. */
+export function publishSent(broker: Broker, connection: Connection, end: number): void {
+  broker.counters[count.PUBLISH_SENT]++;
+  broker.sent(connection, end);
+}
+
+/** Delivers the retained message at the session's cursor; false when it must wait for room. */
+function replayOne(broker: Broker, connection: Connection): boolean {
+  const { kept, replays, retained, subscriptions } = broker.memory;
+  const session = connection.session;
+  const message = retained.tree.value[replays.cursor[session]];
+  const published = kept.flags[message] >> 1;
+  const subscribed = subscriptions.qos[replays.row(session)];
+  const qos = published < subscribed ? published : subscribed;
+  if (qos !== 0) return queueRetained(broker, connection, message, qos);
+  const at = reserve(connection, kept.publishBytes(message, 0));
+  if (at === NONE) return false;
+  publishSent(broker, connection, kept.encode(message, at, RETAIN, 0)); // [MQTT-3.3.1-8]
+  replays.advance(session);
+  return true;
+}
+
+/** QoS 1 and 2 go through the queue, whose messages lie in another store: by way of the scratch. */
+function queueRetained(broker: Broker, connection: Connection, message: number, qos: number): boolean {
+  const { deliveries, kept, queued, replays, scratchStart } = broker.memory;
+  const session = connection.session;
+  const topicBytes = kept.topicBytes[message];
+  const payloadBytes = kept.payloadBytes[message];
+  if (!hasRoom(broker, session, topicBytes + payloadBytes) || deliveries.freeRows === 0) return false;
+  if (deliveries.inflight[session] >= deliveries.inflightMax) return false;
+  const topicStart = scratchStart + 2;
+  const end = kept.blocks.read(message, 0, scratchStart, 2 + topicBytes + payloadBytes);
+  const copy = queued.store(topicStart, topicStart + topicBytes, topicStart + topicBytes, end, qos << 1 | RETAIN);
+  if (copy === NONE) return false;
+  deliveries.append(session, copy, qos << 1 | RETAIN);
+  queued.release(copy);
+  replays.advance(session);
+  const row = deliveries.toTransmit(session);
+  return row === NONE || transmitRow(broker, connection, row);
+}

@@ -1,0 +1,96 @@
+// How connections end: in order, refused, lost or taken over. Called by the switch, by CONNECT and by time.
+
+import {
+  CONNECT_WILL_QOS_SHIFT, MALFORMED, NONE, PROTOCOL_ERROR, TOO_LARGE, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
+} from '../wire/codes.js';
+import type { Broker } from './broker.js';
+import type { Connection } from './connection.js';
+import * as count from './counters.js';
+import { publishStored } from './publish-locally.js';
+
+/** Why a connection ended: reason codes of MQTT 5.0, section 2.4, where it has one. */
+export const CLIENT_CLOSED = 0x00;
+export const LINK_LOST = 0x80;
+export const SERVER_SHUTTING_DOWN = 0x8b;
+export const KEEP_ALIVE_TIMEOUT = 0x8d;
+export const TAKEN_OVER = 0x8e;
+/** CONNACK said why. */
+export const CONNECT_REFUSED = 0x100;
+/** No CONNECT within the limit, or not before somebody else needed the slot. */
+export const CONNECT_TIMEOUT = 0x101;
+
+/** More unfinished QoS 2 messages than `receiveMax`; the reason code of MQTT 5.0, negated. */
+export const RECEIVE_MAXIMUM_EXCEEDED = -0x93;
+
+/** Ends the connection for what the peer sent: `outcome` is the negative reason. */
+export function refuse(broker: Broker, connection: Connection, outcome: number): void {
+  broker.counters[errorCounter(outcome)]++;
+  endConnection(broker, connection, outcome);
+}
+
+function errorCounter(outcome: number): number {
+  switch (outcome) {
+    case MALFORMED:
+      return count.ERRORS_MALFORMED;
+    case TOO_LARGE:
+      return count.ERRORS_TOO_LARGE;
+    case TOPIC_NAME_INVALID:
+    case TOPIC_FILTER_INVALID:
+      return count.ERRORS_TOPIC;
+    case RECEIVE_MAXIMUM_EXCEEDED:
+      return count.ERRORS_RECEIVE_MAXIMUM;
+    case PROTOCOL_ERROR:
+    default:
+      return count.ERRORS_PROTOCOL;
+  }
+}
+
+/**
+ * Closes the link, frees the slot, and ends the session if it was clean. The will is published for every reason but
+ * CLIENT_CLOSED [MQTT-3.1.2-8], [MQTT-3.14.4-3].
+ */
+export function endConnection(broker: Broker, connection: Connection, reason: number): void {
+  const { link, session } = connection;
+  const sessions = broker.memory.sessions;
+  let will = NONE;
+  broker.options.observer?.connectionEnded(connection, reason);
+  if (reason === LINK_LOST) broker.counters[count.ENDED_LINK_LOST]++;
+  else if (reason === KEEP_ALIVE_TIMEOUT) broker.counters[count.ENDED_KEEP_ALIVE]++;
+  else if (reason === TAKEN_OVER) broker.counters[count.ENDED_TAKEN_OVER]++;
+  else if (reason === CONNECT_TIMEOUT) broker.counters[count.REFUSED_CONNECT_TIMEOUT]++;
+
+  if (reason !== LINK_LOST && link !== null) {
+    connection.outbox.flush(link);
+    link.close();
+  }
+  broker.free(connection);
+  if (session === NONE) return;
+  broker.counters[count.CLIENTS_CONNECTED]--;
+  will = sessions.will[session];
+  sessions.will[session] = NONE;
+  sessions.slot[session] = NONE;
+  sessions.stuck[session] = 0;
+  if (sessions.clean[session] !== 0) discardSession(broker, session);
+  if (will === NONE) return;
+  if (reason !== CLIENT_CLOSED) publishStored(broker, will);
+  broker.memory.kept.release(will);
+}
+
+/** Forgets everything about a session that is not connected [MQTT-3.1.2-6]. */
+export function discardSession(broker: Broker, session: number): void {
+  const { subscriptions, replays, deliveries, packetIds, sessions } = broker.memory;
+  while (subscriptions.firstOfSession[session] !== NONE) {
+    const row = subscriptions.firstOfSession[session];
+    replays.drop(row);
+    subscriptions.remove(row);
+  }
+  if (deliveries.counts[session] !== 0) broker.queueMoved = true;
+  deliveries.clear(session);
+  packetIds.clear(session);
+  sessions.remove(session);
+}
+
+/** Bits of the will in CONNECT's flags, as the flags of a PUBLISH: QoS in bits 1 and 2, RETAIN in bit 0. */
+export function willFlags(connectFlags: number): number {
+  return (connectFlags >> CONNECT_WILL_QOS_SHIFT & 3) << 1 | connectFlags >> 5 & 1;
+}

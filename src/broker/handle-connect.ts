@@ -1,0 +1,133 @@
+// CONNECT. Called by the switch in broker.ts with a decoded packet and room for CONNACK. MQTT 3.1.1 sections 3.1, 3.2.
+
+import {
+  ACCEPTED, CONNECT_CLEAN_SESSION, CONNECT_WILL, LEVEL_3_1, NONE, OK, REFUSED_IDENTIFIER,
+  REFUSED_PROTOCOL_LEVEL, REFUSED_UNAVAILABLE, UNSUPPORTED_LEVEL,
+} from '../wire/codes.js';
+import { encodeConnack, SHORT_PACKET_BYTES } from '../wire/encode.js';
+import type { Broker } from './broker.js';
+import type { Connection } from './connection.js';
+import * as count from './counters.js';
+import { reserve, transmitWaiting } from './deliver.js';
+import { CONNECT_REFUSED, discardSession, endConnection, TAKEN_OVER, willFlags } from './end.js';
+
+/** `outcome` is what decoding said: OK, or UNSUPPORTED_LEVEL, which alone of all refusals is answered. */
+export function handleConnect(broker: Broker, connection: Connection, outcome: number): number {
+  const packet = broker.packet;
+  const { sessions } = broker.memory;
+  if (outcome === UNSUPPORTED_LEVEL) return refuse(broker, connection, REFUSED_PROTOCOL_LEVEL); // [MQTT-3.1.2-2]
+  const clean = (packet.connectFlags & CONNECT_CLEAN_SESSION) !== 0;
+  const clientIdBytes = packet.clientIdEnd - packet.clientIdStart;
+  if (clientIdBytes > sessions.clientIdBytesMax ||
+      (clientIdBytes === 0 && (!clean || packet.protocolLevel === LEVEL_3_1))) {
+    return refuse(broker, connection, REFUSED_IDENTIFIER); // [MQTT-3.1.3-8], [MQTT-3.1.3-9]
+  }
+  const login = broker.options.authenticate?.(broker.bytes, packet) ?? ACCEPTED;
+  if (login !== ACCEPTED) return refuse(broker, connection, login);
+  if (clientIdBytes === 0) assignClientId(broker); // [MQTT-3.1.3-6]
+
+  let session = sessions.find(packet.clientIdStart, packet.clientIdEnd);
+  if (session !== NONE && sessions.slot[session] !== NONE) { // [MQTT-3.1.4-2]
+    endConnection(broker, broker.memory.connections[sessions.slot[session]], TAKEN_OVER);
+    session = sessions.find(packet.clientIdStart, packet.clientIdEnd);
+  }
+  if (broker.counters[count.CLIENTS_CONNECTED] >= broker.limits.clientsMax) {
+    return refuse(broker, connection, REFUSED_UNAVAILABLE);
+  }
+  if (session !== NONE && clean) {
+    discardSession(broker, session);
+    session = NONE;
+  }
+  const sessionPresent = session !== NONE; // [MQTT-3.2.2-1] to [MQTT-3.2.2-3]
+  if (!sessionPresent) session = sessions.create(packet.clientIdStart, packet.clientIdEnd);
+  if (session === NONE) return refuse(broker, connection, REFUSED_UNAVAILABLE);
+  if (!takeWill(broker, session)) {
+    if (!sessionPresent) sessions.remove(session);
+    return refuse(broker, connection, REFUSED_UNAVAILABLE);
+  }
+  accept(broker, connection, session, clean, sessionPresent);
+  return OK;
+}
+
+function accept(
+  broker: Broker, connection: Connection, session: number, clean: boolean, sessionPresent: boolean,
+): void {
+  const { counters, packet } = broker;
+  const { deliveries, sessions } = broker.memory;
+  sessions.clean[session] = clean ? 1 : 0;
+  sessions.slot[session] = connection.slot;
+  connection.session = session;
+  connection.protocolLevel = packet.protocolLevel;
+  connection.silenceMaxMs = packet.keepAliveSeconds * 1500;
+  counters[count.CLIENTS_CONNECTED]++;
+  if (counters[count.CLIENTS_CONNECTED] > counters[count.CLIENTS_MAXIMUM]) {
+    counters[count.CLIENTS_MAXIMUM] = counters[count.CLIENTS_CONNECTED];
+  }
+  answer(broker, connection, sessionPresent, ACCEPTED);
+  broker.options.observer?.clientConnected(connection);
+  deliveries.resume(session); // [MQTT-4.4.0-1]
+  transmitWaiting(broker, connection);
+}
+
+/** Stores the will of the CONNECT, if it has one; false when there is no room for it. */
+function takeWill(broker: Broker, session: number): boolean {
+  const packet = broker.packet;
+  if ((packet.connectFlags & CONNECT_WILL) === 0) return true;
+  const will = broker.memory.kept.store(packet.willTopicStart, packet.willTopicEnd, packet.willPayloadStart,
+    packet.willPayloadEnd, willFlags(packet.connectFlags));
+  broker.memory.sessions.will[session] = will;
+  return will !== NONE;
+}
+
+function refuse(broker: Broker, connection: Connection, returnCode: number): number {
+  broker.counters[refusalCounter(returnCode)]++;
+  answer(broker, connection, false, returnCode); // [MQTT-3.2.2-4]
+  broker.options.observer?.clientRefused(connection, returnCode);
+  endConnection(broker, connection, CONNECT_REFUSED); // [MQTT-3.2.2-5]
+  return OK;
+}
+
+function refusalCounter(returnCode: number): number {
+  switch (returnCode) {
+    case REFUSED_PROTOCOL_LEVEL:
+      return count.REFUSED_LEVEL;
+    case REFUSED_IDENTIFIER:
+      return count.REFUSED_IDENTIFIER_COUNT;
+    case REFUSED_UNAVAILABLE:
+      return count.REFUSED_FULL;
+    default:
+      return count.REFUSED_LOGIN;
+  }
+}
+
+function answer(broker: Broker, connection: Connection, sessionPresent: boolean, returnCode: number): void {
+  const at = reserve(connection, SHORT_PACKET_BYTES);
+  broker.sent(connection, encodeConnack(broker.bytes, at, sessionPresent, returnCode));
+}
+
+
+/** Names a client that gave no identifier, in the scratch: `auto-` and 16 hexadecimal digits. */
+function assignClientId(broker: Broker): void {
+  const { packet, bytes } = broker;
+  const start = broker.memory.scratchStart;
+  packet.clientIdStart = start;
+  do {
+    let at = start;
+    bytes[at++] = 0x61; // auto-
+    bytes[at++] = 0x75;
+    bytes[at++] = 0x74;
+    bytes[at++] = 0x6f;
+    bytes[at++] = 0x2d;
+    at = writeHex(bytes, writeHex(bytes, at, broker.options.random()), broker.options.random());
+    packet.clientIdEnd = at;
+  } while (broker.memory.sessions.find(packet.clientIdStart, packet.clientIdEnd) !== NONE);
+}
+
+/** Eight hexadecimal digits. */
+function writeHex(bytes: Uint8Array, at: number, value: number): number {
+  for (let shift = 28; shift >= 0; shift -= 4) {
+    const digit = value >>> shift & 15;
+    bytes[at++] = digit < 10 ? 0x30 + digit : 0x57 + digit;
+  }
+  return at;
+}

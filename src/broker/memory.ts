@@ -1,0 +1,90 @@
+// Everything a broker ever allocates, made here once from its limits: one buffer for all bytes, and the tables over
+// it. One buffer, because `copyWithin` moves bytes inside it natively and without a view, on XS as on Node.
+//
+//   bytes:  window | inbox 0, 1, … | outbox 0, 1, … | scratch | filter | `$SYS` text | client identifiers |
+//           text of filters | text of retained topics | retained messages | queued messages
+
+import { byteBudget, checkLimits, COUNTER_BYTES, levelBlocks, queueBlocks, retainedBlocks, retainedNodes, sysTopics,
+  type Limits } from '../limits.js';
+import { indexColumn } from '../session/columns.js';
+import { Deliveries } from '../session/deliveries.js';
+import { Inbox } from '../session/inbox.js';
+import { MessageStore } from '../session/messages.js';
+import { Outbox } from '../session/outbox.js';
+import { PacketIdSets } from '../session/packet-ids.js';
+import { Connection } from './connection.js';
+import { Replays } from './replays.js';
+import { Retained } from './retained.js';
+import { Sessions } from './sessions.js';
+import { Subscriptions } from './subscriptions.js';
+import { TopicLevels } from './topic-levels.js';
+import { TopicTree } from './topic-tree.js';
+
+export class BrokerMemory {
+  readonly bytes: Uint8Array;
+  /** Offsets in `bytes`. */
+  readonly windowStart: number;
+  readonly scratchStart: number;
+  readonly sysTextStart: number;
+
+  readonly connections: readonly Connection[];
+  /** Slots whose outbox waits for a flush, and free slots; a slot is at most once in either. */
+  readonly dirtySlots: Int16Array | Int32Array;
+  readonly freeSlots: Int16Array | Int32Array;
+
+  readonly levels: TopicLevels;
+  readonly sessions: Sessions;
+  readonly subscriptions: Subscriptions;
+  /** Retained messages and wills. */
+  readonly kept: MessageStore;
+  readonly retained: Retained;
+  readonly replays: Replays;
+  /** Messages that wait for subscribers. */
+  readonly queued: MessageStore;
+  readonly deliveries: Deliveries;
+  readonly packetIds: PacketIdSets;
+  readonly counters: Float64Array;
+
+  constructor(limits: Limits) {
+    checkLimits(limits);
+    const budget = byteBudget(limits);
+    const { connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, messageBlockBytes } = limits;
+    const bytes = this.bytes = new Uint8Array(budget.memory);
+    let at = 0;
+    const region = (byteCount: number): number => (at += byteCount) - byteCount;
+
+    this.windowStart = region(budget.window);
+    const inboxes = region(budget.inboxes);
+    const outboxes = region(budget.outboxes);
+    this.scratchStart = region(budget.scratch);
+    const filterStart = region(budget.filter);
+    this.sysTextStart = region(budget.sysText);
+    const clientIds = region(budget.clientIds);
+    const filterText = region(budget.filterText);
+    const retainedText = region(budget.retainedText);
+    const keptBase = region(budget.retainedMessages);
+    const queuedBase = region(budget.queuedMessages);
+
+    this.connections = Array.from({ length: connectionsMax }, (_, slot) => new Connection(slot,
+      new Inbox(bytes, inboxes + slot * limits.inboxBytes, limits.inboxBytes),
+      new Outbox(bytes, outboxes + slot * limits.outboxBytes, limits.outboxBytes)));
+    this.dirtySlots = indexColumn(connectionsMax, connectionsMax);
+    this.freeSlots = indexColumn(connectionsMax, connectionsMax);
+    for (let slot = 0; slot < connectionsMax; slot++) this.freeSlots[slot] = connectionsMax - 1 - slot;
+
+    this.levels = new TopicLevels(bytes, topicLevelsMax);
+    this.sessions = new Sessions(bytes, clientIds, sessionsMax, limits.clientIdBytesMax, connectionsMax);
+    const filterNodes = 1 + limits.subscriptionNodesMax;
+    const filters = new TopicTree(bytes, filterText, levelBlocks(filterNodes), filterNodes);
+    this.subscriptions = new Subscriptions(filters, subscriptionsMax, sessionsMax, topicLevelsMax);
+    this.kept = new MessageStore(bytes, keptBase, messageBlockBytes, retainedBlocks(limits), 1);
+    const nodes = retainedNodes(limits);
+    const topics = new TopicTree(bytes, retainedText, levelBlocks(nodes), nodes);
+    this.retained = new Retained(topics, this.kept, limits.retainedMax + sysTopics(limits));
+    this.replays = new Replays(topics, this.subscriptions, bytes, filterStart, sessionsMax, topicLevelsMax);
+    this.queued = new MessageStore(bytes, queuedBase, messageBlockBytes, queueBlocks(limits), sessionsMax + 1);
+    this.deliveries = new Deliveries(this.queued, sessionsMax, limits.queuedMax, limits.inflightMax);
+    this.packetIds = new PacketIdSets(sessionsMax, limits.receiveMax);
+    this.counters = new Float64Array(COUNTER_BYTES / 8);
+  }
+}

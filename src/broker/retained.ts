@@ -1,0 +1,72 @@
+// The last message of each topic that asked to be kept: a tree of topics whose values are handles of stored
+// messages. Called when a message with RETAIN is published, and by the replays of new subscriptions.
+//
+// Invariant: a node's value is NONE or a message held once for it; `count` is the number of those.
+
+import type { MessageStore } from '../session/messages.js';
+import { NONE } from '../wire/codes.js';
+import type { TopicLevels } from './topic-levels.js';
+import type { TopicTree } from './topic-tree.js';
+
+export class Retained {
+  readonly tree: TopicTree;
+  readonly store: MessageStore;
+  readonly messagesMax: number;
+  count = 0;
+
+  constructor(tree: TopicTree, store: MessageStore, messagesMax: number) {
+    this.tree = tree;
+    this.store = store;
+    this.messagesMax = messagesMax;
+  }
+
+  /** The node whose message a new one for the topic in `levels` would replace, or NONE. */
+  find(levels: TopicLevels): number {
+    const node = this.tree.find(levels);
+    return node !== NONE && this.tree.value[node] !== NONE ? node : NONE;
+  }
+
+  /**
+   * Keeps a message for the topic in `levels`, in the place of the one before; arguments as `MessageStore.store`.
+   * False when a table is full: then what was kept before stays.
+   */
+  set(
+    levels: TopicLevels, topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number, flags: number,
+  ): boolean {
+    const tree = this.tree;
+    const node = tree.insert(levels);
+    if (node === NONE) return false;
+    const before = tree.value[node];
+    if (before === NONE && this.count === this.messagesMax) {
+      tree.prune(node);
+      return false;
+    }
+    if (before !== NONE && this.#fitsInPlace(before, topicEnd - topicStart + payloadEnd - payloadStart)) {
+      this.store.release(before); // a full store still takes news of topics it knows
+      tree.value[node] = this.store.store(topicStart, topicEnd, payloadStart, payloadEnd, flags);
+      return true;
+    }
+    const message = this.store.store(topicStart, topicEnd, payloadStart, payloadEnd, flags);
+    if (message === NONE) {
+      tree.prune(node);
+      return false;
+    }
+    tree.value[node] = message;
+    this.count++;
+    return true;
+  }
+
+  #fitsInPlace(before: number, byteCount: number): boolean {
+    const blocks = this.store.blocks;
+    const freed = blocks.blocksFor(this.store.topicBytes[before] + this.store.payloadBytes[before] + 2);
+    return blocks.blocksFor(byteCount + 2) <= blocks.freeCount + freed;
+  }
+
+  /** Forgets the message at a node that `find` gave; no replay may stand on it. */
+  clear(node: number): void {
+    this.store.release(this.tree.value[node]);
+    this.tree.value[node] = NONE;
+    this.count--;
+    this.tree.prune(node);
+  }
+}

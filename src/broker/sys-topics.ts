@@ -1,0 +1,99 @@
+// `$SYS/broker/…`: the broker's counters as retained messages, at an interval, those that changed. Called by the
+// broker's tick. The texts of the topics are laid out once in the memory; numbers are written as decimal digits.
+
+import { SYS_TEXT_BYTES } from '../limits.js';
+import type { Broker } from './broker.js';
+import * as count from './counters.js';
+import { publishScratch } from './publish-locally.js';
+
+const PREFIX = '$SYS/broker/';
+/** Behind the number of seconds, as Mosquitto writes it. */
+const UNIT = ' seconds';
+const RETAIN = 1;
+
+export class SysTopics {
+  readonly #broker: Broker;
+  readonly #lengths: Uint8Array;
+  readonly #published: Float64Array;
+  #uptimeMs = 0;
+  #sinceMs = 0;
+
+  /** Publishes all of them once, so that their rows are theirs from the beginning. */
+  constructor(broker: Broker) {
+    const topics = broker.limits.sysIntervalMs === 0 ? 0 : count.COUNTER_COUNT;
+    this.#broker = broker;
+    this.#lengths = new Uint8Array(topics);
+    this.#published = new Float64Array(topics);
+    if (topics === 0) return;
+    for (let topic = 0; topic < topics; topic++) {
+      const at = broker.memory.sysTextStart + topic * SYS_TEXT_BYTES;
+      const end = writeAscii(broker.bytes, at, PREFIX + count.SYS_NAMES[topic]);
+      if (topic === count.UPTIME_SECONDS) writeAscii(broker.bytes, end, UNIT);
+      this.#lengths[topic] = end - at;
+      this.#published[topic] = NaN;
+    }
+    const topicEnd = writeAscii(broker.bytes, broker.memory.scratchStart + 2, `${PREFIX}version`);
+    publishScratch(broker, topicEnd, writeAscii(broker.bytes, topicEnd, broker.options.version), RETAIN);
+    this.#publishChanged();
+  }
+
+  tick(elapsedMs: number): void {
+    const intervalMs = this.#broker.limits.sysIntervalMs;
+    if (intervalMs === 0) return;
+    this.#uptimeMs += elapsedMs;
+    this.#sinceMs += elapsedMs;
+    if (this.#sinceMs < intervalMs) return;
+    this.#sinceMs = 0;
+    this.#publishChanged();
+  }
+
+  #publishChanged(): void {
+    const broker = this.#broker;
+    const counters = broker.counters;
+    counters[count.UPTIME_SECONDS] = Math.floor(this.#uptimeMs / 1000);
+    measureTables(broker);
+    for (let topic = 0; topic < count.COUNTER_COUNT; topic++) {
+      if (this.#published[topic] === counters[topic]) continue;
+      this.#published[topic] = counters[topic];
+      const start = broker.memory.sysTextStart + topic * SYS_TEXT_BYTES;
+      const topicStart = broker.memory.scratchStart + 2;
+      const topicEnd = topicStart + this.#lengths[topic];
+      broker.bytes.copyWithin(topicStart, start, start + this.#lengths[topic]);
+      let end = writeDecimal(broker.bytes, topicEnd, counters[topic]);
+      if (topic === count.UPTIME_SECONDS) {
+        const unit = start + this.#lengths[topic];
+        broker.bytes.copyWithin(end, unit, unit + UNIT.length);
+        end += UNIT.length;
+      }
+      publishScratch(broker, topicEnd, end, RETAIN);
+    }
+  }
+}
+
+/** Counters that are sizes of tables. */
+function measureTables(broker: Broker): void {
+  const { counters, memory } = broker;
+  counters[count.SESSIONS] = memory.sessions.count;
+  counters[count.CLIENTS_DISCONNECTED] = memory.sessions.count - counters[count.CLIENTS_CONNECTED];
+  counters[count.SUBSCRIPTIONS] = memory.subscriptions.count;
+  counters[count.RETAINED] = memory.retained.count;
+  counters[count.STORED] = memory.kept.count + memory.queued.count;
+}
+
+/** Writes the characters of an ASCII text at `at`; returns their end. */
+function writeAscii(bytes: Uint8Array, at: number, text: string): number {
+  for (let i = 0; i < text.length; i++) bytes[at + i] = text.charCodeAt(i);
+  return at + text.length;
+}
+
+/** Writes a whole number, 0 to 2⁵³, in decimal digits at `at`; returns their end. */
+function writeDecimal(bytes: Uint8Array, at: number, value: number): number {
+  let end = at + 1;
+  for (let rest = value; rest >= 10; rest /= 10) end++;
+  for (let i = end - 1, rest = value; i >= at; i--) {
+    const next = Math.floor(rest / 10);
+    bytes[i] = 0x30 + rest - next * 10;
+    rest = next;
+  }
+  return end;
+}

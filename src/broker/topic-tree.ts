@@ -1,0 +1,207 @@
+// Topics or filters as a tree of levels, in typed-array columns. Used twice: for subscriptions and for retained
+// messages. A child is found by hash, so a step costs the same among 10 children and among 10,000.
+//
+//   ROOT ─ maison ─ salon ─ temperature      each node: text of its level (in blocks), one value
+//                 └ +     ─ temperature
+//
+// Invariant: a node other than ROOT has a value or a child; a node in the tree is in exactly one hash chain and
+// in its parent's list of children.
+
+import { LEVEL_BLOCK_BYTES } from '../limits.js';
+import { BlockPool } from '../session/blocks.js';
+import { indexColumn } from '../session/columns.js';
+import { NONE } from '../wire/codes.js';
+import { DOLLAR, HASH, PLUS, SLASH } from '../wire/topic.js';
+import type { TopicLevels } from './topic-levels.js';
+
+export const ROOT = 0;
+
+type Column = Int16Array | Int32Array;
+
+export class TopicTree {
+  readonly text: BlockPool;
+  readonly nodesMax: number;
+  /** Nodes in use, ROOT included. */
+  nodeCount = 1;
+
+  /** Columns by node. `value` is NONE or the owner's; `plus` and `hash` are the children `+` and `#`. */
+  readonly value: Int32Array;
+  readonly parent: Column;
+  readonly firstChild: Column;
+  readonly nextSibling: Column;
+  readonly plus: Column;
+  readonly hash: Column;
+  readonly #previousSibling: Column;
+  readonly #lastChild: Column;
+  readonly #textBlock: Column;
+  readonly #textBytes: Uint16Array;
+  readonly #levelHash: Int32Array;
+  readonly #chain: Column;
+  readonly #buckets: Column;
+  readonly #bucketMask: number;
+  #freeHead = NONE;
+  #freshStart = 1;
+
+  constructor(memory: Uint8Array, base: number, textBlocks: number, nodesMax: number) {
+    this.text = new BlockPool(memory, base, LEVEL_BLOCK_BYTES, textBlocks);
+    this.nodesMax = nodesMax;
+    this.value = new Int32Array(nodesMax);
+    const column = (): Column => nodesMax <= 0x7fff ? new Int16Array(nodesMax) : new Int32Array(nodesMax);
+    this.parent = column();
+    this.firstChild = column();
+    this.nextSibling = column();
+    this.plus = column();
+    this.hash = column();
+    this.#previousSibling = column();
+    this.#lastChild = column();
+    this.#textBlock = indexColumn(nodesMax, textBlocks);
+    this.#textBytes = new Uint16Array(nodesMax);
+    this.#levelHash = new Int32Array(nodesMax);
+    this.#chain = column();
+    let buckets = 2;
+    while (buckets < nodesMax) buckets *= 2;
+    this.#buckets = indexColumn(buckets, nodesMax);
+    this.#bucketMask = buckets - 1;
+    this.#reset(ROOT, NONE);
+  }
+
+  #reset(node: number, parent: number): void {
+    this.value[node] = NONE;
+    this.parent[node] = parent;
+    this.firstChild[node] = NONE;
+    this.#lastChild[node] = NONE;
+    this.nextSibling[node] = NONE;
+    this.#previousSibling[node] = NONE;
+    this.plus[node] = NONE;
+    this.hash[node] = NONE;
+  }
+
+  #bucket(parent: number, levelHash: number): number {
+    const mixed = levelHash + parent * 0x9e3b | 0;
+    return (mixed ^ mixed >>> 15) & this.#bucketMask;
+  }
+
+  /** The child of `parent` whose level is level `level` of `levels`, or NONE. */
+  child(parent: number, levels: TopicLevels, level: number): number {
+    const levelHash = levels.hashes[level];
+    const start = levels.starts[level];
+    const count = levels.ends[level] - start;
+    let node: number = this.#buckets[this.#bucket(parent, levelHash)];
+    while (node !== NONE) {
+      if (this.#levelHash[node] === levelHash && this.parent[node] === parent && this.#textBytes[node] === count &&
+          this.text.equals(this.#textBlock[node], start, count)) return node;
+      node = this.#chain[node];
+    }
+    return NONE;
+  }
+
+  /** The node of the whole topic, or NONE. */
+  find(levels: TopicLevels): number {
+    if (levels.deeper) return NONE;
+    let node = ROOT;
+    for (let level = 0; level < levels.count && node !== NONE; level++) node = this.child(node, levels, level);
+    return node;
+  }
+
+  /** The node of the whole topic, made where missing; NONE, and nothing changed, when the tree is full. */
+  insert(levels: TopicLevels): number {
+    if (levels.deeper) return NONE;
+    let node = ROOT;
+    for (let level = 0; level < levels.count; level++) {
+      let child = this.child(node, levels, level);
+      if (child === NONE) child = this.#add(node, levels, level);
+      if (child === NONE) {
+        this.prune(node);
+        return NONE;
+      }
+      node = child;
+    }
+    return node;
+  }
+
+  #add(parent: number, levels: TopicLevels, level: number): number {
+    const start = levels.starts[level];
+    const count = levels.ends[level] - start;
+    if (this.nodeCount === this.nodesMax) return NONE;
+    const block = this.text.allocate(count);
+    if (block === NONE) return NONE;
+    this.text.write(block, start, count);
+    let node = this.#freeHead;
+    if (node === NONE) node = this.#freshStart++;
+    else this.#freeHead = this.nextSibling[node];
+    this.nodeCount++;
+    this.#reset(node, parent);
+    this.#textBlock[node] = block;
+    this.#textBytes[node] = count;
+    this.#levelHash[node] = levels.hashes[level];
+    const bucket = this.#bucket(parent, levels.hashes[level]);
+    this.#chain[node] = this.#buckets[bucket];
+    this.#buckets[bucket] = node;
+    const last = this.#lastChild[parent];
+    this.#previousSibling[node] = last;
+    if (last === NONE) this.firstChild[parent] = node;
+    else this.nextSibling[last] = node;
+    this.#lastChild[parent] = node;
+    if (levels.isByte(level, PLUS)) this.plus[parent] = node;
+    else if (levels.isByte(level, HASH)) this.hash[parent] = node;
+    return node;
+  }
+
+  /** Removes `node` and every ancestor that is left without value and children. */
+  prune(node: number): void {
+    while (node !== ROOT && this.value[node] === NONE && this.firstChild[node] === NONE) {
+      const parent = this.parent[node];
+      this.#remove(node, parent);
+      node = parent;
+    }
+  }
+
+  #remove(node: number, parent: number): void {
+    const bucket = this.#bucket(parent, this.#levelHash[node]);
+    if (this.#buckets[bucket] === node) {
+      this.#buckets[bucket] = this.#chain[node];
+    } else {
+      let previous: number = this.#buckets[bucket];
+      while (this.#chain[previous] !== node) previous = this.#chain[previous];
+      this.#chain[previous] = this.#chain[node];
+    }
+    const previous = this.#previousSibling[node];
+    const next = this.nextSibling[node];
+    if (previous === NONE) this.firstChild[parent] = next;
+    else this.nextSibling[previous] = next;
+    if (next === NONE) this.#lastChild[parent] = previous;
+    else this.#previousSibling[next] = previous;
+    if (this.plus[parent] === node) this.plus[parent] = NONE;
+    if (this.hash[parent] === node) this.hash[parent] = NONE;
+    this.text.release(this.#textBlock[node]);
+    this.nextSibling[node] = this.#freeHead;
+    this.#freeHead = node;
+    this.nodeCount--;
+  }
+
+  /** How many levels lie between ROOT and `node`. */
+  depth(node: number): number {
+    let depth = 0;
+    for (; node !== ROOT; node = this.parent[node]) depth++;
+    return depth;
+  }
+
+  /** Writes the topic or filter of `node` at `at` of the memory; returns its end. */
+  writePath(node: number, at: number): number {
+    let end = at;
+    for (let up = node; up !== ROOT; up = this.parent[up]) end += this.#textBytes[up] + 1;
+    end--;
+    for (let up = node, levelEnd = end; up !== ROOT; up = this.parent[up]) {
+      const count = this.#textBytes[up];
+      this.text.read(this.#textBlock[up], 0, levelEnd - count, count);
+      levelEnd -= count + 1;
+      if (levelEnd >= at) this.text.memory[levelEnd] = SLASH;
+    }
+    return end;
+  }
+
+  /** Whether the level of `node` starts with `$`. */
+  isDollar(node: number): boolean {
+    return this.#textBytes[node] > 0 && this.text.firstByte(this.#textBlock[node]) === DOLLAR;
+  }
+}

@@ -1,0 +1,268 @@
+// How much of everything: the one place where sizes are chosen. A broker allocates all of it when it is constructed
+// and nothing afterwards. Called by whoever constructs a broker; imports nothing.
+
+/** What an offline session's queue, or that of a subscriber given up waiting for, does with one message too many. */
+export const QueueFull = Object.freeze({
+  /** The new message is not taken. */
+  REFUSE_NEW: 'refuse-new',
+  /** The oldest message that is not in flight makes room. */
+  DROP_OLDEST: 'drop-oldest',
+  /** An older message of the same topic makes room, or else the oldest. */
+  KEEP_LATEST: 'keep-latest',
+} as const);
+export type QueueFull = typeof QueueFull[keyof typeof QueueFull];
+
+export interface Limits {
+  /** Clients connected at once. */
+  clientsMax: number;
+  /** Links open at once: clients, and those that have not sent CONNECT or are about to be refused. */
+  connectionsMax: number;
+  /** Sessions, connected or kept for clients that are away. */
+  sessionsMax: number;
+  /** Bytes of a client identifier, 23 to 65,535 [MQTT-3.1.3-5]. */
+  clientIdBytesMax: number;
+
+  /** Bytes of the largest packet taken or sent, header included. */
+  packetBytesMax: number;
+  /** Bytes the platform may put before the core at once; one window for all connections. */
+  windowBytes: number;
+  /** Bytes of each connection's inbox. */
+  inboxBytes: number;
+  /** Bytes of each connection's outbox. */
+  outboxBytes: number;
+
+  /** Levels of a topic filter or retained topic. */
+  topicLevelsMax: number;
+  subscriptionsMax: number;
+  /** Distinct levels over all filters: `maison/salon/temperature` and `maison/salon/humidite` take four. */
+  subscriptionNodesMax: number;
+  retainedMax: number;
+  /** Distinct levels over all retained topics. */
+  retainedNodesMax: number;
+  /** Bytes for retained messages and wills, topics included, in blocks of `messageBlockBytes`. */
+  retainedBytes: number;
+  /** Bytes of a block of stored messages; a message takes a whole number of them. */
+  messageBlockBytes: number;
+
+  /** Bytes for messages that wait for subscribers, in blocks; one copy however many wait. */
+  queueBytes: number;
+  /** Waiting deliveries over all sessions. */
+  queuedMax: number;
+  /** Waiting deliveries of one session, in flight or not. */
+  sessionQueuedMax: number;
+  /** Bytes of topics and payloads that wait for one session. */
+  sessionQueuedBytesMax: number;
+  queueFull: QueueFull;
+
+  /** Unacknowledged QoS 1 and 2 messages sent to one session, 1 to 65,535. */
+  inflightMax: number;
+  /** QoS 2 messages one session may have sent without PUBREL, 1 to 65,535. */
+  receiveMax: number;
+
+  /** How long a link may stay without CONNECT. */
+  connectTimeoutMs: number;
+  /** How long publishers wait for a subscriber that is connected and full. */
+  slowSubscriberMs: number;
+  /** Interval of `$SYS/broker/…`; 0 publishes none. */
+  sysIntervalMs: number;
+}
+
+/** Blocks that hold the text of levels in a topic tree; most levels of a house take one. */
+export const LEVEL_BLOCK_BYTES = 16;
+/** Topics under `$SYS/broker` that the broker itself retains, beside `retainedMax`, and their distinct levels. */
+export const SYS_TOPICS_MAX = 40;
+export const SYS_NODES_MAX = 80;
+/** Bytes of such a topic, and of the topic with its value. */
+export const SYS_TEXT_BYTES = 48;
+export const SYS_MESSAGE_BYTES = 96;
+/** Eight bytes for each of the counters. */
+export const COUNTER_BYTES = 8 * 40;
+
+const KIB = 1024;
+const MIB = 1024 * 1024;
+
+/**
+ * Limits for a host with an operating system. Whatever is not given follows from what is; memory that is never
+ * used is only reserved. Throws RangeError as `checkLimits` does.
+ */
+export function hostLimits(given: Partial<Limits> = {}): Limits {
+  const clientsMax = given.clientsMax ?? 1024;
+  const packetBytesMax = given.packetBytesMax ?? 256 * KIB;
+  const windowBytes = given.windowBytes ?? 64 * KIB;
+  const subscriptionsMax = given.subscriptionsMax ?? 16_384;
+  const retainedMax = given.retainedMax ?? 16_384;
+  const sessionsMax = given.sessionsMax ?? 4 * clientsMax;
+  const limits: Limits = {
+    clientsMax,
+    connectionsMax: clientsMax + 16,
+    sessionsMax,
+    clientIdBytesMax: 256,
+    packetBytesMax,
+    windowBytes,
+    inboxBytes: packetBytesMax + windowBytes,
+    outboxBytes: Math.max(packetBytesMax, 64 * KIB),
+    topicLevelsMax: 64,
+    subscriptionsMax,
+    subscriptionNodesMax: 4 * subscriptionsMax,
+    retainedMax,
+    retainedNodesMax: 4 * retainedMax,
+    retainedBytes: Math.max(128 * MIB, 2 * packetBytesMax),
+    messageBlockBytes: 256,
+    queueBytes: Math.max(128 * MIB, 2 * packetBytesMax),
+    queuedMax: Math.max(262_144, 4 * sessionsMax),
+    sessionQueuedMax: 1000,
+    sessionQueuedBytesMax: Math.max(16 * MIB, packetBytesMax),
+    queueFull: QueueFull.REFUSE_NEW,
+    inflightMax: 100,
+    receiveMax: 4096,
+    connectTimeoutMs: 10_000,
+    slowSubscriberMs: 5000,
+    sysIntervalMs: 10_000,
+    ...given,
+  };
+  checkLimits(limits);
+  return limits;
+}
+
+/** Throws RangeError, naming the numbers, when limits are out of range or contradict each other. */
+export function checkLimits(limits: Limits): void {
+  for (const name of Object.keys(limits) as (keyof Limits)[]) {
+    const value = limits[name];
+    if (typeof value === 'string') continue;
+    const least = name === 'sysIntervalMs' || name === 'slowSubscriberMs' ? 0 : 1;
+    if (!Number.isSafeInteger(value) || value < least) {
+      throw new RangeError(`${name} is ${value}: it must be a whole number of at least ${least}`);
+    }
+  }
+  if (!Object.values<string>(QueueFull).includes(limits.queueFull)) {
+    throw new RangeError(`queueFull is "${limits.queueFull}": it must be one of ${Object.values(QueueFull).join(', ')}`);
+  }
+  between(limits, 'inflightMax', 1, 0xffff);
+  between(limits, 'receiveMax', 1, 0xffff);
+  between(limits, 'clientIdBytesMax', 23, 0xffff);
+  between(limits, 'packetBytesMax', 64, 0x0fffffff + 5);
+  notBelow(limits, 'connectionsMax', 'clientsMax');
+  notBelow(limits, 'sessionsMax', 'clientsMax');
+  notBelow(limits, 'inboxBytes', 'packetBytesMax');
+  notBelow(limits, 'outboxBytes', 'packetBytesMax');
+  notBelow(limits, 'queueBytes', 'packetBytesMax');
+  notBelow(limits, 'retainedBytes', 'packetBytesMax');
+  notBelow(limits, 'sessionQueuedBytesMax', 'packetBytesMax');
+  const memoryBytes = byteBudget(limits).memory;
+  if (memoryBytes > 0x7fffffff) {
+    throw new RangeError(`these limits need ${memoryBytes} bytes of buffers, more than the 2147483647 that can be ` +
+      `addressed: lower packetBytesMax (${limits.packetBytesMax}) or clientsMax (${limits.clientsMax})`);
+  }
+}
+
+function between(limits: Limits, name: keyof Limits, least: number, most: number): void {
+  const value = limits[name] as number;
+  if (value < least || value > most) throw new RangeError(`${name} is ${value}: it must be ${least} to ${most}`);
+}
+
+function notBelow(limits: Limits, name: keyof Limits, floor: keyof Limits): void {
+  if ((limits[name] as number) < (limits[floor] as number)) {
+    throw new RangeError(`${name} is ${limits[name]}, less than ${floor}, which is ${limits[floor]}`);
+  }
+}
+
+/** Blocks for the text of a tree's levels: one and a half for each, since a few levels are longer than a block. */
+export function levelBlocks(nodesMax: number): number {
+  return nodesMax + (nodesMax >> 1);
+}
+
+/** Rows of the tree and of the store that hold the broker's own retained topics. */
+export function sysTopics(limits: Limits): number {
+  return limits.sysIntervalMs === 0 ? 0 : SYS_TOPICS_MAX;
+}
+
+export function retainedNodes(limits: Limits): number {
+  return 1 + limits.retainedNodesMax + (limits.sysIntervalMs === 0 ? 0 : SYS_NODES_MAX);
+}
+
+export function retainedBlocks(limits: Limits): number {
+  const blocksOfSys = sysTopics(limits) * Math.ceil(SYS_MESSAGE_BYTES / limits.messageBlockBytes);
+  return Math.floor(limits.retainedBytes / limits.messageBlockBytes) + blocksOfSys;
+}
+
+export function queueBlocks(limits: Limits): number {
+  return Math.floor(limits.queueBytes / limits.messageBlockBytes);
+}
+
+/**
+ * Bytes of typed arrays that a broker with these limits allocates, by what they are for. `memory` is the one buffer
+ * that holds all bytes of packets, messages and topics; `columns` are the tables; `total` is their sum. Objects of
+ * the engine come on top: about 40 for the tables and 4 for each connection.
+ */
+export function byteBudget(limits: Limits) {
+  const {
+    connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, queuedMax, receiveMax, subscriptionNodesMax,
+  } = limits;
+  const nodes = retainedNodes(limits);
+  const filterNodes = 1 + subscriptionNodesMax;
+  const session = indexBytes(sessionsMax);
+  const subscription = indexBytes(subscriptionsMax);
+  const queued = indexBytes(queuedMax);
+  const memoryLines = {
+    window: limits.windowBytes,
+    inboxes: connectionsMax * limits.inboxBytes,
+    outboxes: connectionsMax * limits.outboxBytes,
+    /** One message laid out flat: a will, a retained message on its way to a queue, a topic of `$SYS`. */
+    scratch: limits.packetBytesMax,
+    /** The filter of a replay. */
+    filter: limits.packetBytesMax,
+    sysText: sysTopics(limits) * SYS_TEXT_BYTES,
+    clientIds: sessionsMax * limits.clientIdBytesMax,
+    filterText: levelBlocks(filterNodes) * LEVEL_BLOCK_BYTES,
+    retainedText: levelBlocks(nodes) * LEVEL_BLOCK_BYTES,
+    retainedMessages: retainedBlocks(limits) * limits.messageBlockBytes,
+    queuedMessages: queueBlocks(limits) * limits.messageBlockBytes,
+  };
+  const columnLines = {
+    connections: connectionsMax * 2 * indexBytes(connectionsMax),
+    sessions: sessionsMax * (2 + indexBytes(connectionsMax) + 1 + 4 + 1 + session + 4) +
+      powerOfTwo(sessionsMax) * session,
+    packetIds: sessionsMax * (2 + 2 * powerOfTwo(2 * receiveMax)),
+    deliveries: queuedMax * (indexBytes(queueBlocks(limits)) + 2 + 1 + 1 + queued) +
+      sessionsMax * (3 * queued + 4 + 2 + 8 + 2),
+    subscriptions: subscriptionsMax * (session + indexBytes(filterNodes) + 1 + 3 * subscription) +
+      sessionsMax * (subscription + 4 + 1 + 4 + 4) + 8 * (topicLevelsMax + 2) + treeColumns(filterNodes),
+    retained: treeColumns(nodes),
+    replays: sessionsMax * (subscription + indexBytes(nodes) + 8) + subscriptionsMax * (subscription + 1) +
+      12 * topicLevelsMax,
+    levels: 12 * topicLevelsMax,
+    messages: storeColumns(retainedBlocks(limits), 1) + storeColumns(queueBlocks(limits), sessionsMax + 1),
+    counters: COUNTER_BYTES + 8 * sysTopics(limits) + 2 * sysTopics(limits),
+  };
+  const memory = sum(memoryLines);
+  const columns = sum(columnLines);
+  return { ...memoryLines, memory, columnLines, columns, total: memory + columns };
+}
+
+function sum(lines: Record<string, number>): number {
+  let total = 0;
+  for (const bytes of Object.values(lines)) total += bytes;
+  return total;
+}
+
+function treeColumns(nodesMax: number): number {
+  const index = indexBytes(nodesMax);
+  const blocks = levelBlocks(nodesMax);
+  return nodesMax * (4 + 8 * index + indexBytes(blocks) + 2 + 4) + powerOfTwo(nodesMax) * index +
+    blocks * indexBytes(blocks);
+}
+
+function storeColumns(blocks: number, referencesMax: number): number {
+  return blocks * (indexBytes(blocks) + 2 + 4 + 1 + (referencesMax <= 0xffff ? 2 : 4));
+}
+
+/** Bytes of an index column's cell for a table of `rowCount` rows. */
+function indexBytes(rowCount: number): number {
+  return rowCount <= 0x7fff ? 2 : 4;
+}
+
+function powerOfTwo(least: number): number {
+  let size = 2;
+  while (size < least) size *= 2;
+  return size;
+}

@@ -1,0 +1,77 @@
+// What the broker does with its connections, in words: `--verbose`, in the manner of Mosquitto's log.
+
+import type { BrokerObserver } from '../broker/broker.js';
+import type { Connection } from '../broker/connection.js';
+import {
+  CLIENT_CLOSED, CONNECT_REFUSED, CONNECT_TIMEOUT, KEEP_ALIVE_TIMEOUT, LINK_LOST, RECEIVE_MAXIMUM_EXCEEDED,
+  SERVER_SHUTTING_DOWN, TAKEN_OVER,
+} from '../broker/end.js';
+import type { Broker } from '../broker/broker.js';
+import {
+  MALFORMED, NONE, PROTOCOL_ERROR, REFUSED_IDENTIFIER, REFUSED_NOT_AUTHORIZED, REFUSED_PROTOCOL_LEVEL,
+  REFUSED_UNAVAILABLE, REFUSED_USER_OR_PASSWORD, TOO_LARGE, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
+} from '../wire/codes.js';
+
+const REFUSALS: ReadonlyMap<number, string> = new Map([
+  [REFUSED_PROTOCOL_LEVEL, 'unsupported protocol version'],
+  [REFUSED_IDENTIFIER, 'identifier rejected'],
+  [REFUSED_UNAVAILABLE, 'server unavailable: a table is full'],
+  [REFUSED_USER_OR_PASSWORD, 'bad user name or password'],
+  [REFUSED_NOT_AUTHORIZED, 'not authorised'],
+]);
+
+const ENDS: ReadonlyMap<number, string> = new Map([
+  [CLIENT_CLOSED, 'disconnected'],
+  [LINK_LOST, 'closed its connection'],
+  [SERVER_SHUTTING_DOWN, 'disconnected: the broker is shutting down'],
+  [KEEP_ALIVE_TIMEOUT, 'has exceeded timeout, disconnecting'],
+  [TAKEN_OVER, 'already connected, closing old connection'],
+  [CONNECT_TIMEOUT, 'disconnected: no CONNECT in time'],
+  [MALFORMED, 'disconnected due to malformed packet'],
+  [PROTOCOL_ERROR, 'disconnected due to protocol error'],
+  [TOO_LARGE, 'disconnected due to oversize packet'],
+  [TOPIC_NAME_INVALID, 'disconnected due to invalid topic name'],
+  [TOPIC_FILTER_INVALID, 'disconnected due to invalid topic filter'],
+  [RECEIVE_MAXIMUM_EXCEEDED, 'disconnected: too many unfinished QoS 2 messages'],
+]);
+
+export class ConnectionLog implements BrokerObserver {
+  readonly #write: (line: string) => void;
+  #broker: Broker | undefined;
+
+  constructor(write: (line: string) => void) {
+    this.#write = write;
+  }
+
+  /** The broker whose packets and sessions give the words. */
+  attach(broker: Broker): void {
+    this.#broker = broker;
+  }
+
+  clientConnected(connection: Connection): void {
+    const { connectFlags, keepAliveSeconds, protocolLevel } = this.#broker!.packet;
+    this.#line(`New client connected as ${this.#name(connection)} (p${protocolLevel}, ` +
+      `c${connectFlags >> 1 & 1}, k${keepAliveSeconds})`);
+  }
+
+  clientRefused(_connection: Connection, returnCode: number): void {
+    this.#line(`Client refused: ${REFUSALS.get(returnCode) ?? `return code ${returnCode}`}`);
+  }
+
+  connectionEnded(connection: Connection, reason: number): void {
+    if (reason === CONNECT_REFUSED) return;
+    this.#line(`Client ${this.#name(connection)} ${ENDS.get(reason) ?? `disconnected (${reason})`}`);
+  }
+
+  #name(connection: Connection): string {
+    if (connection.session === NONE) return '<unknown>';
+    const { sessions } = this.#broker!.memory;
+    const start = sessions.clientIdStart(connection.session);
+    const bytes = sessions.memory.subarray(start, start + sessions.clientIdBytes[connection.session]);
+    return new TextDecoder().decode(bytes).replace(/[\p{Cc}\p{Cf}]/gu, '?');
+  }
+
+  #line(text: string): void {
+    this.#write(`${Math.floor(Date.now() / 1000)}: ${text}.`);
+  }
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env node
+// The command line: `maisonnette broker`. Exit codes: 0 ended by SIGINT or SIGTERM, 2 something asked for is wrong
+// or cannot be had; then one sentence on standard error says what.
+
+import { Broker } from '../broker/broker.js';
+import { randomInt } from 'node:crypto';
+import packageJson from '../../package.json' with { type: 'json' };
+import { ConnectionLog } from './log.js';
+import { brokerHelp, parseBrokerArguments, UsageError, type BrokerCommand } from './options.js';
+import { TcpBroker } from './tcp.js';
+
+const HELP = `Usage: maisonnette COMMAND [options]
+
+  broker     run an MQTT broker
+
+maisonnette COMMAND --help tells the options of a command; maisonnette --version the version.
+`;
+
+async function main(args: readonly string[]): Promise<void> {
+  const [command, ...rest] = args;
+  if (command === 'broker') return runBroker(parseBrokerArguments(rest));
+  if (command === '--version') return print(`${packageJson.version}\n`);
+  if (command === undefined || command === '--help' || command === '-h') return print(HELP);
+  throw new UsageError(`unknown command "${command}": the commands are broker, --help and --version`);
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+async function runBroker(command: BrokerCommand): Promise<void> {
+  if (command.help) return print(brokerHelp());
+  const log = new ConnectionLog((line) => print(`${line}\n`));
+  const broker = new Broker(command.limits, {
+    random: () => randomInt(0x1_0000_0000),
+    version: `maisonnette ${packageJson.version}`,
+    ...(command.verbose ? { observer: log } : {}),
+  });
+  log.attach(broker);
+  const server = new TcpBroker(broker);
+  const { port } = await listen(server, command);
+  const end = (): void => {
+    process.removeListener('SIGINT', end);
+    process.removeListener('SIGTERM', end);
+    void server.close();
+  };
+  process.on('SIGINT', end);
+  process.on('SIGTERM', end);
+  print(greeting(command.host, port));
+}
+
+async function listen(server: TcpBroker, { host, port }: BrokerCommand): Promise<{ port: number }> {
+  try {
+    return await server.listen(port, host);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const where = `${host}:${port}`;
+    if (code === 'EADDRINUSE') throw new UsageError(`${where} is in use: another broker? choose another --port`);
+    if (code === 'EACCES') throw new UsageError(`${where} needs more rights: choose a --port above 1023`);
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      throw new UsageError(`--host ${host} is no address of this machine`);
+    }
+    throw new UsageError(`cannot listen on ${where}: ${message}`);
+  }
+}
+
+function greeting(host: string, port: number): string {
+  const local = host === '127.0.0.1' || host === '::1' || host === 'localhost';
+  const at = port === 1883 ? '' : ` -p ${port}`;
+  return `maisonnette ${packageJson.version}: MQTT broker on ${host}:${port}
+try it:    mosquitto_sub${at} -t 'maison/#' -v
+           mosquitto_pub${at} -t maison/salon/temperature -m 21.4
+${local ? `network:   only this machine can connect; to open it, add --host 0.0.0.0
+` : `network:   every machine that reaches ${host} can connect, without a password
+`}stop:      Ctrl-C
+`;
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  if (!(error instanceof UsageError)) throw error;
+  process.stderr.write(`maisonnette: ${error.message}.\n`);
+  process.exitCode = 2;
+});

@@ -1,0 +1,204 @@
+// What each session still has to send with QoS 1 or 2: one queue per session, in order, over rows that all
+// queues share. The first rows are in flight (they have a packet identifier), the others wait.
+//
+//   head                    cursor                       tail
+//   [id 7 RELEASED]→[id 8 PUBLISHED]→[QUEUED]→[QUEUED]       cursor: next row to transmit on this connection
+//
+// On resumption the cursor goes back to the head: rows in flight are transmitted again, PUBLISH with DUP and its
+// old identifier, or PUBREL [MQTT-4.4.0-1]; on no other occasion. Identifiers go round in queue order, so a new
+// one can only meet that of the oldest row in flight; then the queue waits for that acknowledgement.
+
+import { NONE } from '../wire/codes.js';
+import { indexColumn } from './columns.js';
+import type { MessageStore } from './messages.js';
+
+/** States of a row. */
+export const QUEUED = 0;
+/** PUBLISH sent; PUBACK (QoS 1) or PUBREC (QoS 2) awaited. */
+export const PUBLISHED = 1;
+/** PUBREL sent or to be sent; PUBCOMP awaited. The message itself is gone. */
+export const RELEASED = 2;
+
+export class Deliveries {
+  readonly store: MessageStore;
+  readonly inflightMax: number;
+  freeRows: number;
+
+  /** Columns by row. */
+  readonly message: Int16Array | Int32Array;
+  readonly packetId: Uint16Array;
+  readonly state: Uint8Array;
+  /** QoS in bits 1 and 2, RETAIN in bit 0. */
+  readonly flags: Uint8Array;
+  readonly next: Int16Array | Int32Array;
+
+  /** Columns by queue. */
+  readonly head: Int16Array | Int32Array;
+  readonly cursor: Int16Array | Int32Array;
+  readonly counts: Uint32Array;
+  readonly inflight: Uint16Array;
+  /** Bytes of topics and payloads that wait in the queue. */
+  readonly bytes: Float64Array;
+  readonly #tail: Int16Array | Int32Array;
+  readonly #lastPacketId: Uint16Array;
+
+  #freeHead = NONE;
+  #freshStart = 0;
+  #previous = NONE;
+
+  constructor(store: MessageStore, queueCount: number, rowCount: number, inflightMax: number) {
+    this.store = store;
+    this.inflightMax = inflightMax;
+    this.freeRows = rowCount;
+    const blockCount = store.blocks.blockCount;
+    this.message = blockCount <= 0x7fff ? new Int16Array(rowCount) : new Int32Array(rowCount);
+    this.packetId = new Uint16Array(rowCount);
+    this.state = new Uint8Array(rowCount);
+    this.flags = new Uint8Array(rowCount);
+    this.next = rowCount <= 0x7fff ? new Int16Array(rowCount) : new Int32Array(rowCount);
+    this.head = indexColumn(queueCount, rowCount);
+    this.cursor = indexColumn(queueCount, rowCount);
+    this.#tail = indexColumn(queueCount, rowCount);
+    this.counts = new Uint32Array(queueCount);
+    this.inflight = new Uint16Array(queueCount);
+    this.bytes = new Float64Array(queueCount);
+    this.#lastPacketId = new Uint16Array(queueCount);
+  }
+
+  /** Adds `message`, held once more, at the tail; there must be a free row. */
+  append(queue: number, message: number, flags: number): void {
+    let row = this.#freeHead;
+    if (row === NONE) row = this.#freshStart++;
+    else this.#freeHead = this.next[row];
+    this.freeRows--;
+    this.message[row] = message;
+    this.packetId[row] = 0;
+    this.state[row] = QUEUED;
+    this.flags[row] = flags;
+    this.next[row] = NONE;
+    if (this.head[queue] === NONE) this.head[queue] = row;
+    else this.next[this.#tail[queue]] = row;
+    this.#tail[queue] = row;
+    if (this.cursor[queue] === NONE) this.cursor[queue] = row;
+    this.counts[queue]++;
+    this.bytes[queue] += this.#messageBytes(message);
+    this.store.hold(message);
+  }
+
+  #messageBytes(message: number): number {
+    return this.store.topicBytes[message] + this.store.payloadBytes[message];
+  }
+
+  /**
+   * The next row to transmit, or NONE: nothing waits, the window of unacknowledged messages is full, or the next
+   * identifier is still in use.
+   */
+  toTransmit(queue: number): number {
+    const row = this.cursor[queue];
+    if (row === NONE || this.state[row] !== QUEUED) return row;
+    if (this.inflight[queue] >= this.inflightMax) return NONE;
+    const head = this.head[queue];
+    return this.state[head] !== QUEUED && this.packetId[head] === this.#nextPacketId(queue) ? NONE : row;
+  }
+
+  #nextPacketId(queue: number): number {
+    const last = this.#lastPacketId[queue];
+    return last === 0xffff ? 1 : last + 1;
+  }
+
+  /**
+   * The row that `toTransmit` gave goes out now: steps the cursor past it and returns the identifier to send, a new
+   * one, counted as in flight, if the row was queued.
+   */
+  transmit(queue: number, row: number): number {
+    this.cursor[queue] = this.next[row];
+    if (this.state[row] === QUEUED) {
+      this.state[row] = PUBLISHED;
+      this.packetId[row] = this.#lastPacketId[queue] = this.#nextPacketId(queue);
+      this.inflight[queue]++;
+    }
+    return this.packetId[row];
+  }
+
+  /** The connection is new: transmit what is in flight again, from the oldest on. */
+  resume(queue: number): void {
+    this.cursor[queue] = this.head[queue];
+  }
+
+  /** The row in flight with that identifier, or NONE. `remove` and `released` may follow at once. */
+  find(queue: number, packetId: number): number {
+    let previous = NONE;
+    let row = this.head[queue];
+    while (row !== NONE && this.state[row] !== QUEUED) {
+      if (this.packetId[row] === packetId) {
+        this.#previous = previous;
+        return row;
+      }
+      previous = row;
+      row = this.next[row];
+    }
+    return NONE;
+  }
+
+  /** PUBREC has come for `row`: the message goes, its identifier stays until PUBCOMP. */
+  released(queue: number, row: number): void {
+    this.state[row] = RELEASED;
+    this.#letGo(queue, row);
+  }
+
+  /** Takes the row that `find` gave out of the queue. */
+  remove(queue: number, row: number): void {
+    this.inflight[queue]--;
+    this.#unlink(queue, row, this.#previous);
+  }
+
+  /** Drops the oldest row that is not in flight; false when there is none. */
+  dropOldest(queue: number): boolean {
+    return this.#dropQueued(queue, NONE);
+  }
+
+  /** Drops the oldest row that is not in flight and has the topic of `message`; false when there is none. */
+  dropSameTopic(queue: number, message: number): boolean {
+    return this.#dropQueued(queue, message);
+  }
+
+  #dropQueued(queue: number, sameTopicAs: number): boolean {
+    let previous = NONE;
+    for (let row = this.head[queue]; row !== NONE; row = this.next[row]) {
+      if (this.state[row] === QUEUED &&
+          (sameTopicAs === NONE || this.store.sameTopic(this.message[row], sameTopicAs))) {
+        this.#unlink(queue, row, previous);
+        return true;
+      }
+      previous = row;
+    }
+    return false;
+  }
+
+  /** Empties the queue and starts its identifiers afresh. */
+  clear(queue: number): void {
+    while (this.head[queue] !== NONE) this.#unlink(queue, this.head[queue], NONE);
+    this.inflight[queue] = 0;
+    this.#lastPacketId[queue] = 0;
+  }
+
+  #unlink(queue: number, row: number, previous: number): void {
+    const next = this.next[row];
+    if (previous === NONE) this.head[queue] = next;
+    else this.next[previous] = next;
+    if (this.#tail[queue] === row) this.#tail[queue] = previous;
+    if (this.cursor[queue] === row) this.cursor[queue] = next;
+    if (this.state[row] !== RELEASED) this.#letGo(queue, row);
+    this.counts[queue]--;
+    this.next[row] = this.#freeHead;
+    this.#freeHead = row;
+    this.freeRows++;
+  }
+
+  #letGo(queue: number, row: number): void {
+    const message = this.message[row];
+    this.bytes[queue] -= this.#messageBytes(message);
+    this.store.release(message);
+    this.message[row] = NONE;
+  }
+}

@@ -1,0 +1,72 @@
+// The packet identifiers of QoS 2 messages that a receiver has taken and whose PUBREL it still awaits: what
+// makes delivery exactly once (MQTT 3.1.1 section 4.3.3, method B). One set for each session, all in one array.
+//
+// Each set is a small open-addressed table; identifiers mostly come in sequence, so nearly every one sits in its
+// own cell. Invariant: a set holds at most `perSetMax` identifiers, half of its cells.
+
+export class PacketIdSets {
+  readonly counts: Uint16Array;
+  readonly perSetMax: number;
+  readonly #cells: Uint16Array;
+  readonly #mask: number;
+
+  constructor(setCount: number, perSetMax: number) {
+    let size = 2;
+    while (size < perSetMax * 2) size *= 2;
+    this.perSetMax = perSetMax;
+    this.counts = new Uint16Array(setCount);
+    this.#cells = new Uint16Array(setCount * size);
+    this.#mask = size - 1;
+  }
+
+  /** Whether `packetId`, 1 to 65,535, is in the set. */
+  has(set: number, packetId: number): boolean {
+    const base = set * (this.#mask + 1);
+    let cell = packetId & this.#mask;
+    while (this.#cells[base + cell] !== 0) {
+      if (this.#cells[base + cell] === packetId) return true;
+      cell = cell + 1 & this.#mask;
+    }
+    return false;
+  }
+
+  /** Adds an identifier that is not in the set; false, and nothing changed, when the set is full. */
+  add(set: number, packetId: number): boolean {
+    if (this.counts[set] >= this.perSetMax) return false;
+    const base = set * (this.#mask + 1);
+    let cell = packetId & this.#mask;
+    while (this.#cells[base + cell] !== 0) cell = cell + 1 & this.#mask;
+    this.#cells[base + cell] = packetId;
+    this.counts[set]++;
+    return true;
+  }
+
+  /** Removes an identifier; false when it was not there. */
+  remove(set: number, packetId: number): boolean {
+    const base = set * (this.#mask + 1);
+    let hole = packetId & this.#mask;
+    while (this.#cells[base + hole] !== packetId) {
+      if (this.#cells[base + hole] === 0) return false;
+      hole = hole + 1 & this.#mask;
+    }
+    this.counts[set]--;
+    // Move back what probed past the hole, so that no search ends early.
+    for (let cell = hole + 1 & this.#mask; this.#cells[base + cell] !== 0; cell = cell + 1 & this.#mask) {
+      const home = this.#cells[base + cell] & this.#mask;
+      if ((cell - home & this.#mask) >= (cell - hole & this.#mask)) {
+        this.#cells[base + hole] = this.#cells[base + cell];
+        hole = cell;
+      }
+    }
+    this.#cells[base + hole] = 0;
+    return true;
+  }
+
+  /** Empties the set. */
+  clear(set: number): void {
+    if (this.counts[set] === 0) return;
+    const base = set * (this.#mask + 1);
+    this.#cells.fill(0, base, base + this.#mask + 1);
+    this.counts[set] = 0;
+  }
+}

@@ -1,0 +1,58 @@
+// The numbers of the wire: packet types, return codes, and what framing and decoding answer.
+// Imported by everyone, imports nothing. Hot codes are plain constants: XS and esbuild inline their reads.
+
+/** Control packet types, MQTT 3.1.1 table 2.1. */
+export const CONNECT = 1;
+export const CONNACK = 2;
+export const PUBLISH = 3;
+export const PUBACK = 4;
+export const PUBREC = 5;
+export const PUBREL = 6;
+export const PUBCOMP = 7;
+export const SUBSCRIBE = 8;
+export const SUBACK = 9;
+export const UNSUBSCRIBE = 10;
+export const UNSUBACK = 11;
+export const PINGREQ = 12;
+export const PINGRESP = 13;
+export const DISCONNECT = 14;
+
+/** Protocol levels as CONNECT carries them: 3 is MQTT 3.1 (`MQIsdp`), 4 is MQTT 3.1.1 (`MQTT`). */
+export const LEVEL_3_1 = 3;
+export const LEVEL_3_1_1 = 4;
+
+/** Bits of CONNECT's flags byte, MQTT 3.1.1 section 3.1.2.3. */
+export const CONNECT_RESERVED = 0x01;
+export const CONNECT_CLEAN_SESSION = 0x02;
+export const CONNECT_WILL = 0x04;
+export const CONNECT_WILL_QOS_SHIFT = 3;
+export const CONNECT_WILL_RETAIN = 0x20;
+export const CONNECT_PASSWORD = 0x40;
+export const CONNECT_USER_NAME = 0x80;
+
+/** CONNACK return codes, MQTT 3.1.1 table 3.1. */
+export const ACCEPTED = 0;
+export const REFUSED_PROTOCOL_LEVEL = 1;
+export const REFUSED_IDENTIFIER = 2;
+export const REFUSED_UNAVAILABLE = 3;
+export const REFUSED_USER_OR_PASSWORD = 4;
+export const REFUSED_NOT_AUTHORIZED = 5;
+
+/** SUBACK return code of a filter that was not taken, MQTT 3.1.1 section 3.9.3. */
+export const SUBACK_FAILURE = 0x80;
+
+/**
+ * What framing and decoding answer when there is no packet. Refusals are the negated reason codes of
+ * MQTT 5.0, section 2.4: one vocabulary for both versions, and for the log.
+ */
+export const OK = 0;
+export const INCOMPLETE = -1;
+export const MALFORMED = -0x81;
+export const PROTOCOL_ERROR = -0x82;
+export const UNSUPPORTED_LEVEL = -0x84;
+export const TOPIC_FILTER_INVALID = -0x8f;
+export const TOPIC_NAME_INVALID = -0x90;
+export const TOO_LARGE = -0x95;
+
+/** "No such index" in every table and list of the core. */
+export const NONE = -1;

@@ -1,0 +1,64 @@
+// Finds the packet at the start of some bytes. Called by inbox owners (broker, client) before `decode`.
+//
+//   first byte     remaining length, 1 to 4 bytes      body
+//   type | flags   7 bits each, low first, 0x80: more  that many bytes
+//
+// Refuses from the header alone: nobody makes the receiver buffer a packet it will not take.
+
+import { INCOMPLETE, LEVEL_3_1, MALFORMED, PUBLISH, TOO_LARGE } from './codes.js';
+import type { Packet } from './packet.js';
+
+/** Flags each type must carry [MQTT-2.2.2-1]; 0xff marks the types that do not exist before MQTT 5.0. */
+const FLAGS: readonly number[] = Object.freeze([0xff, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0xff]);
+
+function flagsAreValid(type: number, flags: number, protocolLevel: number): boolean {
+  if (type === PUBLISH) {
+    // QoS 3 does not exist [MQTT-3.3.1-4]; DUP belongs to QoS 1 and 2 [MQTT-3.3.1-2].
+    return (flags & 0x06) !== 0x06 && ((flags & 0x0e) !== 0x08);
+  }
+  // MQTT 3.1 marks repeated PUBREL, SUBSCRIBE and UNSUBSCRIBE with DUP.
+  if (protocolLevel === LEVEL_3_1 && FLAGS[type] === 2) return (flags & 0x07) === 2;
+  return FLAGS[type] === flags;
+}
+
+/**
+ * Reads the fixed header at `start` and fills `packet.type`, `flags`, `start`, `bodyStart` and `end`.
+ *
+ * Returns the end of the packet (> start) when all of it lies before `end`; INCOMPLETE when more bytes
+ * are needed (`packet.end` then is the end to wait for, or `start` while the header itself is short);
+ * MALFORMED for flags the type forbids or a length of more than four bytes [MQTT-2.2.2-2, 2.2.3];
+ * TOO_LARGE when the packet, header included, exceeds `packetBytesMax`.
+ */
+export function frame(
+  bytes: Uint8Array, start: number, end: number, packetBytesMax: number, packet: Packet,
+): number {
+  packet.start = start;
+  packet.end = start;
+  if (start >= end) return INCOMPLETE;
+  const first = bytes[start];
+  const type = first >> 4;
+  packet.type = type;
+  packet.flags = first & 0x0f;
+  if (first !== 0x30 && !flagsAreValid(type, first & 0x0f, packet.protocolLevel)) return MALFORMED;
+
+  let at = start + 1;
+  if (at >= end) return INCOMPLETE;
+  let digit = bytes[at++];
+  let length = digit;
+  if (digit >= 0x80) {
+    length &= 0x7f;
+    let shift = 7;
+    do {
+      if (shift > 21) return MALFORMED;
+      if (at >= end) return INCOMPLETE;
+      digit = bytes[at++];
+      length += (digit & 0x7f) << shift;
+      shift += 7;
+    } while (digit >= 0x80);
+  }
+  const packetEnd = at + length;
+  if (packetEnd - start > packetBytesMax) return TOO_LARGE;
+  packet.bodyStart = at;
+  packet.end = packetEnd;
+  return packetEnd > end ? INCOMPLETE : packetEnd;
+}

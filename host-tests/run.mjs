@@ -4,7 +4,7 @@
 // compiled yet when it starts.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -40,7 +40,6 @@ function entryPoints() {
 /** Bundles every `*.test.ts` and `*.main.ts`; packages stay imports, everything else is inlined. */
 async function bundle() {
   const { build } = await import('esbuild');
-  rmSync(built, { recursive: true, force: true });
   mkdirSync(built, { recursive: true });
   const entries = entryPoints();
   await build({

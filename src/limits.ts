@@ -229,8 +229,8 @@ export function byteBudget(limits: Limits) {
       sessionsMax * (subscription + 4 + 1 + 4 + 4) + 8 * (topicLevelsMax + 2) + treeColumns(filterNodes),
     retained: treeColumns(nodes),
     replays: sessionsMax * (subscription + indexBytes(nodes) + 8) + subscriptionsMax * (subscription + 1) +
-      12 * topicLevelsMax,
-    levels: 12 * topicLevelsMax,
+      4 * (topicLevelsMax + 1),
+    levels: 4 * (topicLevelsMax + 1),
     messages: storeColumns(retainedBlocks(limits), 1) + storeColumns(queueBlocks(limits), sessionsMax + 1),
     counters: COUNTER_BYTES + 8 * sysTopics(limits) + 2 * sysTopics(limits),
   };

@@ -116,8 +116,8 @@ async function runRounds(scenario: Scenario, brokers: readonly Broker[], rounds:
 function runCodec(rounds: number): readonly CodecFigures[] {
   const program = fileURLToPath(new URL('./codec.main.js', import.meta.url));
   // A young generation that no measurement of heap bytes fills.
-  const { status, stdout } = spawnSync(process.execPath,
-    ['--expose-gc', '--min-semi-space-size=32', '--max-semi-space-size=32', program, String(rounds)],
+  const flags = ['--expose-gc', '--min-semi-space-size=32', '--max-semi-space-size=32'];
+  const { status, stdout } = spawnSync(process.execPath, [...flags, program, String(rounds)],
     { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], timeout: RUN_MS_MAX });
   if (status !== 0) throw new Error('the codec measurement failed');
   return JSON.parse(stdout);

@@ -64,7 +64,7 @@ max_inflight_messages 0
 function mosquitto(options: string): Broker {
   const folders = (process.env['PATH'] ?? '').split(delimiter)
     .concat('/usr/sbin', '/usr/local/sbin', '/opt/homebrew/sbin');
-  const program = folders.map((folder) => join(folder, 'mosquitto')).find((each) => existsSync(each));
+  const program = folders.map((folder) => join(folder, 'mosquitto')).find(existsSync);
   const help = program === undefined ? '' : spawnSync(program, ['-h'], { encoding: 'utf8' }).stdout;
   return {
     name: 'mosquitto', title: 'Mosquitto',

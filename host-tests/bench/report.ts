@@ -110,8 +110,8 @@ function rateTable(results: Results, scenarios: readonly Scenario[]): string {
   if (rows.length === 0) return '';
   const head = ['', ...TITLES.map((title) => `${title} messages/s`),
     ...TITLES.map((title) => `${title} MB`), 'generator\'s own CPU µs'];
-  return 'Messages per second, resident memory at the end (megabytes) and what the generator spent ' +
-    `per message, against each broker.\n\n${table(head, rows)}`;
+  return 'Messages per second, resident memory at the end (megabytes) and what the generator ' +
+    `spent per message, against each broker.\n\n${table(head, rows)}`;
 }
 
 function memoryTable(results: Results, scenarios: readonly Scenario[], brokers: readonly Broker[]):
@@ -192,8 +192,8 @@ export function report(input: ReportInput): string {
   return [
     `Measured ${new Date().toISOString().slice(0, 10)} on ${processors[0]?.model.trim()}, ` +
     `${processors.length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform} ` +
-    `${process.arch}, Node ${process.version}: ${versions}. Medians of ${rounds} rounds, brokers by ` +
-    `turns, 64-byte payloads. ${input.configuration}`,
+    `${process.arch}, Node ${process.version}: ${versions}. Medians of ${rounds} rounds, ` +
+    `brokers by turns, 64-byte payloads. ${input.configuration}`,
     without,
     cpuTable(results, scenarios),
     rateTable(results, scenarios),

@@ -17,7 +17,7 @@ export interface Row {
   readonly title: string;
   /** micros: CPU per message; bytes: memory per connection; times: a ratio within one broker. */
   readonly unit: 'micros' | 'bytes' | 'times';
-  /** The most that ours / Mosquitto's should be; for `times` and `bytes` the most that ours should be. */
+  /** The most that ours / Mosquitto's should be; for `times` and `bytes`, that ours should be. */
   readonly wantedMax?: number;
 }
 
@@ -36,9 +36,10 @@ function bursts(name: string, title: string, shape: BurstShape, subscriberCount:
     name,
     rows: [wantedMax === undefined ? row : { ...row, wantedMax }],
     run: async (target) => {
-      const subscribers = await target.group.open(subscriberCount, 'subscriber');
-      for (const subscriber of subscribers) await target.group.subscribe(subscriber, [TOPIC], shape.qos);
-      const [publisher] = await target.group.open(1, 'publisher');
+      const { group } = target;
+      const subscribers = await group.open(subscriberCount, 'subscriber');
+      for (const subscriber of subscribers) await group.subscribe(subscriber, [TOPIC], shape.qos);
+      const [publisher] = await group.open(1, 'publisher');
       const load = new Bursts(publisher!, subscribers, shape);
       const measured = await measureLoad(target, load);
       return figures(target, name, measured, load.faults());
@@ -48,7 +49,9 @@ function bursts(name: string, title: string, shape: BurstShape, subscriberCount:
 
 const fanIn: Scenario = {
   name: 'fan-in',
-  rows: [{ key: 'fan-in', title: 'fan-in 100:1, a message per segment', unit: 'micros', wantedMax: 0.5 }],
+  rows: [
+    { key: 'fan-in', title: 'fan-in 100:1, a message per segment', unit: 'micros', wantedMax: 0.5 },
+  ],
   run: async (target) => {
     const subscribers = await target.group.open(1, 'subscriber');
     await target.group.subscribe(subscribers[0]!, ['bench/fan-in/+']);
@@ -62,7 +65,9 @@ const PAIR_COUNT = 200;
 
 const pairs: Scenario = {
   name: 'pairs',
-  rows: [{ key: 'pairs', title: `${PAIR_COUNT} pairs, one in flight each`, unit: 'micros', wantedMax: 1 }],
+  rows: [
+    { key: 'pairs', title: `${PAIR_COUNT} pairs, one in flight each`, unit: 'micros', wantedMax: 1 },
+  ],
   run: async (target) => {
     const { group } = target;
     const subscribers = await group.open(PAIR_COUNT, 'subscriber');

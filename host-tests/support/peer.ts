@@ -55,7 +55,7 @@ export class MemoryLink implements Link {
 export function smallLimits(given: Partial<Limits> = {}): Limits {
   return hostLimits({
     clientsMax: 8, connectionsMax: 10, sessionsMax: 12, clientIdBytesMax: 32, packetBytesMax: 1024, windowBytes: 512,
-    inboxBytes: 1024, outboxBytes: 1024, topicLevelsMax: 8, subscriptionsMax: 64, subscriptionNodesMax: 128,
+    inboxBytes: 1024, outboxBytes: 1024, topicLevelsMax: 8, subscriptionsMax: 64, subscriptionNodesMax: 192,
     retainedMax: 32, retainedNodesMax: 64, retainedBytes: 8192, messageBlockBytes: 64, queueBytes: 8192, queuedMax: 64,
     sessionQueuedMax: 16, sessionQueuedBytesMax: 4096, inflightMax: 4, receiveMax: 4, sysIntervalMs: 0, ...given,
   });

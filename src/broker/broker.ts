@@ -60,7 +60,7 @@ export class Broker {
   readonly bytes: Uint8Array;
   readonly windowStart: number;
   /** The packet being handled. */
-  readonly packet = new Packet();
+  readonly packet: Packet;
   readonly counters: Float64Array;
   /** Something left a queue since the last flush: publishers that wait may go on. */
   queueMoved = false;
@@ -78,6 +78,7 @@ export class Broker {
     this.limits = limits;
     this.options = options;
     this.memory = new BrokerMemory(limits);
+    this.packet = new Packet(this.memory.levels);
     this.bytes = this.memory.bytes;
     this.windowStart = this.memory.windowStart;
     this.counters = this.memory.counters;
@@ -178,10 +179,11 @@ export class Broker {
     if ((type === CONNECT) !== (connection.session === NONE)) return PROTOCOL_ERROR;
     const outcome = decode(this.bytes, packet);
     if (outcome !== OK && outcome !== UNSUPPORTED_LEVEL) return outcome;
-    const answerBytes = type === SUBSCRIBE ? packet.filterCount + 7 : SHORT_PACKET_BYTES;
-    if (reserve(connection, answerBytes) === NONE) return this.#stall(connection, OWN_OUTBOX);
+    if ((type !== PUBLISH || packet.qos !== 0) && !this.#canAnswer(connection)) {
+      return this.#stall(connection, OWN_OUTBOX);
+    }
     connection.heard = true;
-    const handled = this.#dispatch(connection, type, outcome);
+    const handled = type === PUBLISH ? handlePublish(this, connection) : this.#dispatch(connection, type, outcome);
     if (handled === STALLED) return this.#stall(connection, SLOW_SUBSCRIBER);
     this.counters[count.MESSAGES_RECEIVED]++;
     connection.waited = false;
@@ -189,10 +191,15 @@ export class Broker {
     return handled;
   }
 
+  /** Whether the outbox has room for the answer to the packet, so that its handler may count on it. */
+  #canAnswer(connection: Connection): boolean {
+    const packet = this.packet;
+    const answerBytes = packet.type === SUBSCRIBE ? packet.filterCount + 7 : SHORT_PACKET_BYTES;
+    return reserve(this, connection, answerBytes) !== NONE;
+  }
+
   #dispatch(connection: Connection, type: number, outcome: number): number {
     switch (type) {
-      case PUBLISH:
-        return handlePublish(this, connection);
       case PUBACK:
         return handlePuback(this, connection);
       case PUBREC:
@@ -218,19 +225,15 @@ export class Broker {
   }
 
   #answerPing(connection: Connection): number {
-    const at = reserve(connection, EMPTY_PACKET_BYTES);
+    const at = reserve(this, connection, EMPTY_PACKET_BYTES);
     this.sent(connection, encodeEmpty(this.bytes, at, PINGRESP));
     return OK;
   }
 
   /** A packet was written into the outbox of `connection`, up to `end`: it goes out with the next flush. */
   sent(connection: Connection, end: number): void {
-    this.counters[count.BYTES_SENT] += connection.outbox.commit(end);
+    connection.outbox.commit(end);
     this.counters[count.MESSAGES_SENT]++;
-    this.markDirty(connection);
-  }
-
-  markDirty(connection: Connection): void {
     if (connection.dirty) return;
     connection.dirty = true;
     this.memory.dirtySlots[this.#dirtyCount++] = connection.slot;
@@ -302,9 +305,11 @@ export class Broker {
   #flushConnection(connection: Connection): void {
     const link = connection.link;
     if (link === null) return;
-    while (connection.outbox.flush(link) && connection.blocked) {
+    this.counters[count.BYTES_SENT] += connection.outbox.flush(link);
+    while (connection.blocked && connection.outbox.byteCount === 0) {
       transmitWaiting(this, connection);
       if (connection.outbox.byteCount === 0) return;
+      this.counters[count.BYTES_SENT] += connection.outbox.flush(link);
     }
   }
 

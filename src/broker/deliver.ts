@@ -13,10 +13,10 @@ const RETAIN = 1;
 const DUPLICATE = 8;
 
 /** Where `byteCount` bytes fit into the outbox of `connection`, after a flush if need be, or NONE. */
-export function reserve(connection: Connection, byteCount: number): number {
+export function reserve(broker: Broker, connection: Connection, byteCount: number): number {
   const at = connection.outbox.reserve(byteCount);
   if (at !== NONE || connection.link === null) return at;
-  connection.outbox.flush(connection.link);
+  broker.counters[count.BYTES_SENT] += connection.outbox.flush(connection.link);
   return connection.outbox.reserve(byteCount);
 }
 
@@ -50,7 +50,7 @@ function transmitRow(broker: Broker, connection: Connection, row: number): boole
   const session = connection.session;
   const state = deliveries.state[row];
   if (state === RELEASED) {
-    const at = reserve(connection, SHORT_PACKET_BYTES);
+    const at = reserve(broker, connection, SHORT_PACKET_BYTES);
     if (at === NONE) return false;
     const end = encodeAcknowledgement(broker.bytes, at, PUBREL, deliveries.transmit(session, row));
     broker.sent(connection, end);
@@ -58,17 +58,12 @@ function transmitRow(broker: Broker, connection: Connection, row: number): boole
   }
   const message = deliveries.message[row];
   const flags = deliveries.flags[row] | (state === PUBLISHED ? DUPLICATE : 0);
-  const at = reserve(connection, queued.publishBytes(message, flags >> 1 & 3));
+  const at = reserve(broker, connection, queued.publishBytes(message, flags >> 1 & 3));
   if (at === NONE) return false;
   const end = queued.encode(message, at, flags, deliveries.transmit(session, row));
-  publishSent(broker, connection, end);
-  return true;
-}
-
-/** Counts a PUBLISH that was encoded up to `end`. */
-export function publishSent(broker: Broker, connection: Connection, end: number): void {
   broker.counters[count.PUBLISH_SENT]++;
   broker.sent(connection, end);
+  return true;
 }
 
 /** Delivers the retained message at the session's cursor; false when it must wait for room. */
@@ -80,9 +75,10 @@ function replayOne(broker: Broker, connection: Connection): boolean {
   const subscribed = subscriptions.qos[replays.row(session)];
   const qos = published < subscribed ? published : subscribed;
   if (qos !== 0) return queueRetained(broker, connection, message, qos);
-  const at = reserve(connection, kept.publishBytes(message, 0));
+  const at = reserve(broker, connection, kept.publishBytes(message, 0));
   if (at === NONE) return false;
-  publishSent(broker, connection, kept.encode(message, at, RETAIN, 0)); // [MQTT-3.3.1-8]
+  broker.counters[count.PUBLISH_SENT]++;
+  broker.sent(connection, kept.encode(message, at, RETAIN, 0)); // [MQTT-3.3.1-8]
   replays.advance(session);
   return true;
 }

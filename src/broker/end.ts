@@ -60,7 +60,7 @@ export function endConnection(broker: Broker, connection: Connection, reason: nu
   else if (reason === CONNECT_TIMEOUT) broker.counters[count.REFUSED_CONNECT_TIMEOUT]++;
 
   if (reason !== LINK_LOST && link !== null) {
-    connection.outbox.flush(link);
+    broker.counters[count.BYTES_SENT] += connection.outbox.flush(link);
     link.close();
   }
   broker.free(connection);

@@ -101,7 +101,7 @@ function refusalCounter(returnCode: number): number {
 }
 
 function answer(broker: Broker, connection: Connection, sessionPresent: boolean, returnCode: number): void {
-  const at = reserve(connection, SHORT_PACKET_BYTES);
+  const at = reserve(broker, connection, SHORT_PACKET_BYTES);
   broker.sent(connection, encodeConnack(broker.bytes, at, sessionPresent, returnCode));
 }
 

@@ -10,11 +10,12 @@ import { STALLED, type Connection } from './connection.js';
 import * as count from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
 import { RECEIVE_MAXIMUM_EXCEEDED } from './end.js';
-import { deliver, keep, matchTopic, mustWait } from './route.js';
+import { deliver, keep, mustWait } from './route.js';
 
 export function handlePublish(broker: Broker, connection: Connection): number {
   const packet = broker.packet;
-  const packetIds = broker.memory.packetIds;
+  const memory = broker.memory;
+  const packetIds = memory.packetIds;
   const qos = packet.qos;
   const topicStart = packet.topicStart;
   const topicEnd = packet.topicEnd;
@@ -29,9 +30,9 @@ export function handlePublish(broker: Broker, connection: Connection): number {
     }
     if (packetIds.counts[session] === packetIds.perSetMax) return RECEIVE_MAXIMUM_EXCEEDED;
   }
-  const routed = !isSysTopic(broker.bytes, topicStart, topicEnd);
-  const matches = routed ? matchTopic(broker, topicStart, topicEnd) : 0;
-  if (matches !== 0 &&
+  const routed = broker.bytes[topicStart] !== DOLLAR || !isSysTopic(broker.bytes, topicStart, topicEnd);
+  const matches = routed ? memory.subscriptions.match(memory.levels) : 0;
+  if (matches !== 0 && qos !== 0 &&
       mustWait(broker, connection, matches, qos, topicEnd - topicStart + payloadEnd - payloadStart)) return STALLED;
 
   broker.counters[count.PUBLISH_RECEIVED]++;
@@ -58,7 +59,7 @@ export function isSysTopic(bytes: Uint8Array, start: number, end: number): boole
 
 /** Answers the packet being handled with its identifier. There is room: the switch saw to it. */
 function acknowledge(broker: Broker, connection: Connection, type: number): void {
-  const at = reserve(connection, SHORT_PACKET_BYTES);
+  const at = reserve(broker, connection, SHORT_PACKET_BYTES);
   broker.sent(connection, encodeAcknowledgement(broker.bytes, at, type, broker.packet.packetId));
 }
 

@@ -13,9 +13,9 @@ export function handleSubscribe(broker: Broker, connection: Connection): number 
   const { bytes, packet } = broker;
   const { levels, replays, subscriptions } = broker.memory;
   // One SUBACK for the whole packet, a code per filter in their order [MQTT-3.8.4-4], [MQTT-3.8.4-5].
-  let at = encodeSubackHeader(bytes, reserve(connection, packet.filterCount + 7), packet.packetId, packet.filterCount);
+  let at = encodeSubackHeader(bytes, reserve(broker, connection, packet.filterCount + 7), packet.packetId, packet.filterCount);
   while (nextFilter(bytes, packet)) {
-    levels.split(packet.filterStart, packet.filterEnd);
+    levels.split(bytes, packet.filterStart, packet.filterEnd);
     const row = subscriptions.add(connection.session, levels, packet.filterQos);
     if (row === NONE) {
       broker.counters[count.REFUSED_SUBSCRIPTIONS]++;
@@ -34,13 +34,13 @@ export function handleUnsubscribe(broker: Broker, connection: Connection): numbe
   const { bytes, packet } = broker;
   const { levels, replays, subscriptions } = broker.memory;
   while (nextFilter(bytes, packet)) {
-    levels.split(packet.filterStart, packet.filterEnd);
+    levels.split(bytes, packet.filterStart, packet.filterEnd);
     const row = subscriptions.find(connection.session, levels);
     if (row === NONE) continue; // acknowledged all the same [MQTT-3.10.4-5]
     replays.drop(row);
     subscriptions.remove(row);
   }
-  const at = reserve(connection, SHORT_PACKET_BYTES);
+  const at = reserve(broker, connection, SHORT_PACKET_BYTES);
   broker.sent(connection, encodeAcknowledgement(bytes, at, UNSUBACK, packet.packetId));
   return OK;
 }

@@ -12,12 +12,12 @@ import { Inbox } from '../session/inbox.js';
 import { MessageStore } from '../session/messages.js';
 import { Outbox } from '../session/outbox.js';
 import { PacketIdSets } from '../session/packet-ids.js';
+import { TopicLevels } from '../wire/topic.js';
 import { Connection } from './connection.js';
 import { Replays } from './replays.js';
 import { Retained } from './retained.js';
 import { Sessions } from './sessions.js';
 import { Subscriptions } from './subscriptions.js';
-import { TopicLevels } from './topic-levels.js';
 import { TopicTree } from './topic-tree.js';
 
 export class BrokerMemory {
@@ -32,6 +32,7 @@ export class BrokerMemory {
   readonly dirtySlots: Int16Array | Int32Array;
   readonly freeSlots: Int16Array | Int32Array;
 
+  /** Levels of the topic or filter in hand. */
   readonly levels: TopicLevels;
   readonly sessions: Sessions;
   readonly subscriptions: Subscriptions;
@@ -72,7 +73,7 @@ export class BrokerMemory {
     this.freeSlots = indexColumn(connectionsMax, connectionsMax);
     for (let slot = 0; slot < connectionsMax; slot++) this.freeSlots[slot] = connectionsMax - 1 - slot;
 
-    this.levels = new TopicLevels(bytes, topicLevelsMax);
+    this.levels = new TopicLevels(topicLevelsMax);
     this.sessions = new Sessions(bytes, clientIds, sessionsMax, limits.clientIdBytesMax, connectionsMax);
     const filterNodes = 1 + limits.subscriptionNodesMax;
     const filters = new TopicTree(bytes, filterText, levelBlocks(filterNodes), filterNodes);

@@ -7,7 +7,7 @@ import { checkTopicName } from '../wire/topic.js';
 import type { Broker } from './broker.js';
 import * as count from './counters.js';
 import { isSysTopic } from './handle-publish.js';
-import { deliver, keep, matchTopic } from './route.js';
+import { deliver, keep } from './route.js';
 
 /** Publishes a stored will; the caller still holds it afterwards. */
 export function publishStored(broker: Broker, will: number): void {
@@ -37,7 +37,8 @@ export function publishLocally(
 export function publishScratch(broker: Broker, topicEnd: number, end: number, flags: number): void {
   const topicStart = broker.memory.scratchStart + 2;
   encodeUint16(broker.bytes, broker.memory.scratchStart, topicEnd - topicStart);
-  const matches = matchTopic(broker, topicStart, topicEnd);
+  broker.memory.levels.split(broker.bytes, topicStart, topicEnd);
+  const matches = broker.memory.subscriptions.match(broker.memory.levels);
   if ((flags & 1) !== 0) keep(broker, topicStart, topicEnd, topicEnd, end, flags);
   if (matches !== 0) deliver(broker, matches, topicStart, topicEnd, topicEnd, end, flags >> 1);
 }

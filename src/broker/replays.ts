@@ -6,9 +6,8 @@
 
 import { indexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
-import { HASH, PLUS } from '../wire/topic.js';
+import { HASH, PLUS, TopicLevels } from '../wire/topic.js';
 import type { Subscriptions } from './subscriptions.js';
-import { TopicLevels } from './topic-levels.js';
 import { ROOT, type TopicTree } from './topic-tree.js';
 
 type Column = Int16Array | Int32Array;
@@ -19,6 +18,7 @@ export class Replays {
   /** Room for one filter in the memory, and its levels. */
   readonly #filterAt: number;
   readonly #levels: TopicLevels;
+  readonly #memory: Uint8Array;
   /** The row whose filter stands in `#levels`. */
   #loadedRow = NONE;
   #fixedLevels = 0;
@@ -40,8 +40,9 @@ export class Replays {
   ) {
     this.#topics = topics;
     this.#subscriptions = subscriptions;
+    this.#memory = memory;
     this.#filterAt = filterAt;
-    this.#levels = new TopicLevels(memory, levelsMax);
+    this.#levels = new TopicLevels(levelsMax);
     this.#firstRow = indexColumn(sessionsMax, subscriptions.rowsMax);
     this.cursor = indexColumn(sessionsMax, topics.nodesMax);
     this.#nextRow = indexColumn(subscriptions.rowsMax, subscriptions.rowsMax);
@@ -133,8 +134,9 @@ export class Replays {
     if (this.#loadedRow === row) return;
     this.#loadedRow = row;
     const levels = this.#levels;
-    levels.split(this.#filterAt, this.#subscriptions.tree.writePath(this.#subscriptions.node[row], this.#filterAt));
-    this.#endsWithHash = levels.isByte(levels.count - 1, HASH);
+    const end = this.#subscriptions.tree.writePath(this.#subscriptions.node[row], this.#filterAt);
+    levels.split(this.#memory, this.#filterAt, end);
+    this.#endsWithHash = this.#topics.isByte(levels, levels.count - 1, HASH);
     this.#fixedLevels = this.#endsWithHash ? levels.count - 1 : levels.count;
   }
 
@@ -161,7 +163,7 @@ export class Replays {
 
   /** The first child of `node`, which is `depth` levels down, that the filter lets pass. */
   #matchingChild(node: number, depth: number): number {
-    if (depth < this.#fixedLevels && !this.#levels.isByte(depth, PLUS)) {
+    if (depth < this.#fixedLevels && !this.#topics.isByte(this.#levels, depth, PLUS)) {
       return this.#topics.child(node, this.#levels, depth);
     }
     if (depth >= this.#fixedLevels && !this.#endsWithHash) return NONE;
@@ -169,7 +171,7 @@ export class Replays {
   }
 
   #matchingSibling(node: number, depth: number): number {
-    if (depth <= this.#fixedLevels && !this.#levels.isByte(depth - 1, PLUS)) return NONE;
+    if (depth <= this.#fixedLevels && !this.#topics.isByte(this.#levels, depth - 1, PLUS)) return NONE;
     return this.#skipDollar(this.#topics.nextSibling[node], depth);
   }
 

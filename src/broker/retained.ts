@@ -5,7 +5,7 @@
 
 import type { MessageStore } from '../session/messages.js';
 import { NONE } from '../wire/codes.js';
-import type { TopicLevels } from './topic-levels.js';
+import type { TopicLevels } from '../wire/topic.js';
 import type { TopicTree } from './topic-tree.js';
 
 export class Retained {

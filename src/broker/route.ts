@@ -2,25 +2,18 @@
 // Called for PUBLISH, for wills, and for what the application and `$SYS` publish.
 
 import { NONE } from '../wire/codes.js';
-import { encodePublish, publishBytes } from '../wire/encode.js';
+import { encodePublish, encodePublishBody, packetBytes } from '../wire/encode.js';
 import { QueueFull } from '../limits.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
 import * as count from './counters.js';
-import { publishSent, reserve, transmitWaiting } from './deliver.js';
+import { reserve, transmitWaiting } from './deliver.js';
 
 /** Whether the queue of `session` takes a message of `byteCount` bytes of topic and payload. */
 export function hasRoom(broker: Broker, session: number, byteCount: number): boolean {
   const deliveries = broker.memory.deliveries;
   return deliveries.counts[session] < broker.limits.sessionQueuedMax &&
     deliveries.bytes[session] + byteCount <= broker.limits.sessionQueuedBytesMax;
-}
-
-/** Matches a topic; returns how many sessions want it, listed in `subscriptions`. Follow with `mustWait` and `deliver`. */
-export function matchTopic(broker: Broker, topicStart: number, topicEnd: number): number {
-  const { levels, subscriptions } = broker.memory;
-  levels.split(topicStart, topicEnd);
-  return subscriptions.match(levels);
 }
 
 /**
@@ -72,15 +65,17 @@ export function deliver(
   broker: Broker, matches: number, topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number,
   qos: number,
 ): void {
-  const { queued, sessions, subscriptions } = broker.memory;
+  const memory = broker.memory;
+  const subscriptions = memory.subscriptions;
+  const queued = memory.queued;
   let message = NONE;
   for (let i = 0; i < matches; i++) {
     const session = subscriptions.matchedSessions[i];
-    const slot = sessions.slot[session];
+    const slot = memory.sessions.slot[session];
     const granted = subscriptions.matchedQos[i] < qos ? subscriptions.matchedQos[i] : qos;
     if (granted === 0) {
       if (slot === NONE) continue;
-      deliverNow(broker, broker.memory.connections[slot], topicStart, topicEnd, payloadStart, payloadEnd);
+      deliverNow(broker, memory.connections[slot], topicStart, topicEnd, payloadStart, payloadEnd);
       continue;
     }
     if (message === NONE) {
@@ -90,7 +85,7 @@ export function deliver(
       if (message === NONE) drop(broker, count.DROPPED_QUEUE_FULL);
       continue;
     }
-    if (slot !== NONE) transmitWaiting(broker, broker.memory.connections[slot]);
+    if (slot !== NONE) transmitWaiting(broker, memory.connections[slot]);
   }
   if (message !== NONE) queued.release(message);
 }
@@ -99,12 +94,16 @@ export function deliver(
 function deliverNow(
   broker: Broker, connection: Connection, topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number,
 ): void {
-  const at = reserve(connection, publishBytes(topicEnd - topicStart, payloadEnd - payloadStart, 0));
+  const byteCount = packetBytes(topicEnd - topicStart + payloadEnd - payloadStart + 2);
+  let at = connection.outbox.reserve(byteCount);
+  if (at === NONE) at = reserve(broker, connection, byteCount);
   if (at === NONE) {
     drop(broker, count.DROPPED_OUTBOX_FULL);
     return;
   }
-  publishSent(broker, connection,
+  broker.counters[count.PUBLISH_SENT]++;
+  broker.sent(connection, payloadStart === topicEnd ?
+    encodePublishBody(broker.bytes, at, 0, topicStart - 2, payloadEnd) :
     encodePublish(broker.bytes, at, 0, 0, topicStart, topicEnd, payloadStart, payloadEnd));
 }
 

@@ -6,7 +6,7 @@
 
 import { indexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
-import type { TopicLevels } from './topic-levels.js';
+import type { TopicLevels } from '../wire/topic.js';
 import { ROOT, TopicTree } from './topic-tree.js';
 
 type Column = Int16Array | Int32Array;
@@ -133,28 +133,39 @@ export class Subscriptions {
     this.#matchedCount = 0;
     this.#stamp = this.#stamp + 1 >>> 0;
     if (this.#stamp === 0) this.#restamp();
-    let node = ROOT;
-    let depth = 0;
     let height = 0;
-    for (;;) {
-      // A leading wildcard does not match `$…` [MQTT-4.7.2-1]; `a/#` also matches `a` [MQTT-4.7.1-2].
-      const wildcards = depth !== 0 || !levels.isDollar;
-      if (tree.hash[node] !== NONE && wildcards) this.#collect(tree.hash[node]);
-      if (depth === levels.count) {
-        if (!levels.deeper) this.#collect(node);
-      } else {
-        if (tree.plus[node] !== NONE && wildcards) {
-          this.#stackNodes[height] = tree.plus[node];
-          this.#stackDepths[height++] = depth + 1;
-        }
-        node = tree.firstChild[node] === NONE ? NONE : tree.child(node, levels, depth);
-        depth++;
-        if (node !== NONE) continue;
-      }
-      if (height === 0) return this.#matchedCount;
-      node = this.#stackNodes[--height];
-      depth = this.#stackDepths[height];
+    // A leading wildcard does not match `$…` [MQTT-4.7.2-1].
+    if ((tree.hash[ROOT] !== NONE || tree.plus[ROOT] !== NONE) && !tree.startsWithDollar(levels)) {
+      if (tree.hash[ROOT] !== NONE) this.#collect(tree.hash[ROOT]);
+      height = this.#push(tree.plus[ROOT], 1, height);
     }
+    let node = tree.child(ROOT, levels, 0);
+    let depth = 1;
+    for (;;) {
+      if (node === NONE) {
+        if (height === 0) return this.#matchedCount;
+        node = this.#stackNodes[--height];
+        depth = this.#stackDepths[height];
+      }
+      // `a/#` also matches `a` [MQTT-4.7.1-2].
+      if (tree.hash[node] !== NONE) this.#collect(tree.hash[node]);
+      // A topic deeper than any filter may be never comes to its last level here.
+      if (depth < levels.count) {
+        if (tree.plus[node] !== NONE) height = this.#push(tree.plus[node], depth + 1, height);
+        node = tree.firstChild[node] === NONE ? NONE : tree.child(node, levels, depth++);
+      } else {
+        this.#collect(node);
+        node = NONE;
+      }
+    }
+  }
+
+  /** A node to look at later; returns the new height of the stack. */
+  #push(node: number, depth: number, height: number): number {
+    if (node === NONE) return height;
+    this.#stackNodes[height] = node;
+    this.#stackDepths[height] = depth;
+    return height + 1;
   }
 
   #collect(node: number): void {

@@ -9,6 +9,7 @@ import { publishScratch } from './publish-locally.js';
 const PREFIX = '$SYS/broker/';
 /** Behind the number of seconds, as Mosquitto writes it. */
 const UNIT = ' seconds';
+const UNIT_BYTES = 8;
 const RETAIN = 1;
 
 export class SysTopics {
@@ -62,8 +63,8 @@ export class SysTopics {
       let end = writeDecimal(broker.bytes, topicEnd, counters[topic]);
       if (topic === count.UPTIME_SECONDS) {
         const unit = start + this.#lengths[topic];
-        broker.bytes.copyWithin(end, unit, unit + UNIT.length);
-        end += UNIT.length;
+        broker.bytes.copyWithin(end, unit, unit + UNIT_BYTES);
+        end += UNIT_BYTES;
       }
       publishScratch(broker, topicEnd, end, RETAIN);
     }

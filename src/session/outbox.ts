@@ -38,25 +38,22 @@ export class Outbox {
     return this.#end;
   }
 
-  /** What was reserved is written up to `end`. Returns how many bytes that were. */
-  commit(end: number): number {
-    const count = end - this.#end;
+  /** What was reserved is written up to `end`. */
+  commit(end: number): void {
     this.#end = end;
-    return count;
   }
 
-  /** Hands the link what it takes; true when nothing is left. */
-  flush(link: Link): boolean {
-    const waiting = this.#end - this.#start;
+  /** Hands the link what it takes; returns how many bytes that were. */
+  flush(link: Link): number {
     const writable = link.writableBytes;
-    const count = waiting < writable ? waiting : writable;
+    let count = this.#end - this.#start;
+    if (count > writable) count = writable;
     if (count > 0) {
       link.write(this.#memory, this.#start, this.#start + count);
       this.#start += count;
     }
-    if (this.#start !== this.#end) return false;
-    this.#start = this.#end = this.#base;
-    return true;
+    if (this.#start === this.#end) this.#start = this.#end = this.#base;
+    return count;
   }
 
   /** Forgets everything, for the next connection. */

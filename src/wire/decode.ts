@@ -41,12 +41,11 @@ export function decode(bytes: Uint8Array, packet: Packet): number {
 }
 
 function decodePublish(bytes: Uint8Array, packet: Packet): number {
+  const start = packet.bodyStart;
   const end = packet.end;
-  const flags = packet.flags;
-  const topicStart = packet.bodyStart + 2;
-  if (topicStart > end) return MALFORMED;
-  const topicEnd = topicStart + ((bytes[topicStart - 2] << 8) | bytes[topicStart - 1]);
-  const qos = flags >> 1 & 3;
+  const qos = packet.flags >> 1 & 3;
+  if (start + 2 > end) return MALFORMED;
+  const topicEnd = start + 2 + (bytes[start] << 8 | bytes[start + 1]);
   let payloadStart = topicEnd;
   if (qos !== 0) {
     payloadStart += 2;
@@ -57,13 +56,13 @@ function decodePublish(bytes: Uint8Array, packet: Packet): number {
     return MALFORMED;
   }
   packet.qos = qos;
-  packet.retain = (flags & 1) !== 0;
-  packet.duplicate = (flags & 8) !== 0;
-  packet.topicStart = topicStart;
+  packet.retain = (packet.flags & 1) !== 0;
+  packet.duplicate = packet.flags > 7;
+  packet.topicStart = start + 2;
   packet.topicEnd = topicEnd;
   packet.payloadStart = payloadStart;
   packet.payloadEnd = end;
-  return checkTopicName(bytes, topicStart, topicEnd);
+  return checkTopicName(bytes, start + 2, topicEnd, packet.levels);
 }
 
 /** The packet identifier that opens the body. */

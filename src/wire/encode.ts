@@ -65,6 +65,18 @@ export function encodePublish(
   return at + payloadEnd - payloadStart;
 }
 
+/**
+ * A PUBLISH whose body, `bodyStart` to `bodyEnd`, stands in the same array as it is to be sent: what QoS 0 in and
+ * QoS 0 out have in common.
+ */
+export function encodePublishBody(
+  bytes: Uint8Array, at: number, flags: number, bodyStart: number, bodyEnd: number,
+): number {
+  const bodyAt = encodeHeader(bytes, at, PUBLISH << 4 | flags, bodyEnd - bodyStart);
+  bytes.copyWithin(bodyAt, bodyStart, bodyEnd);
+  return bodyAt + bodyEnd - bodyStart;
+}
+
 /** PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK. PUBREL carries the reserved flags 0010 [MQTT-3.6.1-1]. */
 export function encodeAcknowledgement(bytes: Uint8Array, at: number, type: number, packetId: number): number {
   bytes[at] = type << 4 | (type === PUBREL ? 2 : 0);

@@ -36,25 +36,21 @@ export function frame(
   packet.end = start;
   if (start >= end) return INCOMPLETE;
   const first = bytes[start];
-  const type = first >> 4;
-  packet.type = type;
+  packet.type = first >> 4;
   packet.flags = first & 0x0f;
-  if (first !== 0x30 && !flagsAreValid(type, first & 0x0f, packet.protocolLevel)) return MALFORMED;
+  if (first !== 0x30 && !flagsAreValid(first >> 4, first & 0x0f, packet.protocolLevel)) return MALFORMED;
 
   let at = start + 1;
   if (at >= end) return INCOMPLETE;
-  let digit = bytes[at++];
-  let length = digit;
-  if (digit >= 0x80) {
+  let length = bytes[at++];
+  if (length >= 0x80) {
     length &= 0x7f;
-    let shift = 7;
-    do {
+    for (let shift = 7, digit = 0x80; digit >= 0x80; shift += 7) {
       if (shift > 21) return MALFORMED;
       if (at >= end) return INCOMPLETE;
       digit = bytes[at++];
       length += (digit & 0x7f) << shift;
-      shift += 7;
-    } while (digit >= 0x80);
+    }
   }
   const packetEnd = at + length;
   if (packetEnd - start > packetBytesMax) return TOO_LARGE;

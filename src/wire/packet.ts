@@ -1,12 +1,16 @@
 // One packet, as offsets into the bytes it was read from. Broker and client own one record each and
 // reuse it for every packet; nothing in it outlives the handling of that packet.
 
+import type { TopicLevels } from './topic.js';
+
 /**
  * Filled by `frame` (first group) and by `decode` (the groups of the packet's type; the others keep
  * values of earlier packets and mean nothing). Byte ranges are half-open offsets into the bytes given
  * to `decode`. A range of an absent field is empty.
  */
 export class Packet {
+  /** Levels of a PUBLISH's topic; null unless somebody wants them. */
+  readonly levels: TopicLevels | null;
   /** Level of the connection, set by the caller: 0 before CONNECT, then 3 or 4. `decode` sets it from CONNECT. */
   protocolLevel = 0;
 
@@ -54,4 +58,8 @@ export class Packet {
   filterStart = 0;
   filterEnd = 0;
   filterQos = 0;
+
+  constructor(levels: TopicLevels | null = null) {
+    this.levels = levels;
+  }
 }

@@ -8,7 +8,7 @@ export const PLUS = 0x2b;
 export const HASH = 0x23;
 export const DOLLAR = 0x24;
 
-/** 1 for each byte that needs a second look: U+0000, both wildcards, and whatever is not ASCII. */
+/** 1 for each byte that needs a second look: U+0000, both wildcards, the end of a level, and whatever is not ASCII. */
 const SPECIAL = /* @__PURE__ */ specialBytes();
 
 function specialBytes(): Uint8Array {
@@ -16,26 +16,75 @@ function specialBytes(): Uint8Array {
   table[0] = 1;
   table[PLUS] = 1;
   table[HASH] = 1;
+  table[SLASH] = 1;
   table.fill(1, 0x80);
   return table;
 }
 
 /**
- * OK, or why `start` to `end` is no topic name: MALFORMED when it is not UTF-8, TOPIC_NAME_INVALID when it is
- * empty [MQTT-4.7.3-1] or holds a wildcard [MQTT-3.3.2-2].
+ * The levels of one topic name or filter, in a reused array: the offsets of its slashes, with one more thought of
+ * before it and one after. Level i lies between `slashes[i] + 1` and `slashes[i + 1]`; an empty level is empty there.
  */
-export function checkTopicName(bytes: Uint8Array, start: number, end: number): number {
+export class TopicLevels {
+  readonly levelsMax: number;
+  readonly slashes: Int32Array;
+  /** Levels of the topic. If they are more than `levelsMax`, the array holds the slashes of the first ones. */
+  count = 0;
+
+  constructor(levelsMax: number) {
+    this.levelsMax = levelsMax;
+    this.slashes = new Int32Array(levelsMax + 1);
+  }
+
+  /** The slashes between `start` and `end` stand in the array, as far as they fit, and make `count` levels. */
+  finish(start: number, end: number, count: number): void {
+    this.slashes[0] = start - 1;
+    this.count = count;
+    if (count <= this.levelsMax) this.slashes[count] = end;
+  }
+
+  /** Cuts a topic name or filter that was checked before. */
+  split(bytes: Uint8Array, start: number, end: number): void {
+    let count = 1;
+    for (let at = start; at < end; at++) {
+      if (bytes[at] !== SLASH) continue;
+      if (count <= this.levelsMax) this.slashes[count] = at;
+      count++;
+    }
+    this.finish(start, end, count);
+  }
+}
+
+/**
+ * OK, or why `start` to `end` is no topic name: MALFORMED when it is not UTF-8, TOPIC_NAME_INVALID when it is
+ * empty [MQTT-4.7.3-1] or holds a wildcard [MQTT-3.3.2-2]. Cuts the name into `levels` on the way, if given.
+ */
+export function checkTopicName(
+  bytes: Uint8Array, start: number, end: number, levels: TopicLevels | null = null,
+): number {
   if (start >= end) return TOPIC_NAME_INVALID;
-  const special = SPECIAL;
+  const levelsMax = levels === null ? 0 : levels.levelsMax;
+  let count = 1;
   let at = start;
   for (;;) {
-    while (at < end && special[bytes[at]] === 0) at++;
-    if (at >= end) return OK;
+    while (at < end) {
+      if (SPECIAL[bytes[at]]) break; // the number itself: a comparison would cost two bytecodes per byte
+      ++at;
+    }
+    if (at >= end) break;
+    if (bytes[at] === SLASH) {
+      if (count <= levelsMax) levels!.slashes[count] = at;
+      ++count;
+      ++at;
+      continue;
+    }
     if (bytes[at] === PLUS || bytes[at] === HASH) return TOPIC_NAME_INVALID;
-    const count = utf8SequenceBytes(bytes, at, end);
-    if (count === 0) return MALFORMED;
-    at += count;
+    const sequenceBytes = utf8SequenceBytes(bytes, at, end);
+    if (sequenceBytes === 0) return MALFORMED;
+    at += sequenceBytes;
   }
+  if (levels !== null) levels.finish(start, end, count);
+  return OK;
 }
 
 /**

@@ -1,0 +1,297 @@
+// Whether every table of a broker agrees with itself and with the others. Called by simulation and fuzz after each
+// step, between two turns (after `flush`). Reads public fields only; what is private is derived from them, or shows
+// as a lookup that fails. Walks every table: for small limits. Runs on Node and on XS.
+
+import type { Broker } from '../../src/broker/broker.js';
+import { FLOWING } from '../../src/broker/connection.js';
+import { CLIENTS_CONNECTED } from '../../src/broker/counters.js';
+import { ROOT, type TopicTree } from '../../src/broker/topic-tree.js';
+import type { BlockPool } from '../../src/session/blocks.js';
+import { PUBLISHED, QUEUED, RELEASED } from '../../src/session/deliveries.js';
+import type { MessageStore } from '../../src/session/messages.js';
+import { NONE } from '../../src/wire/codes.js';
+
+/** Identifiers up to here are looked for in every set of packet identifiers, so that one too many is seen. */
+const LOW_PACKET_IDS = 32;
+const HASH = 0x23;
+const PLUS = 0x2b;
+
+function check(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`invariant broken: ${what}`);
+}
+
+function equal(found: number, wanted: number, what: string): void {
+  if (found !== wanted) throw new Error(`invariant broken: ${what} is ${found}, not ${wanted}`);
+}
+
+/** Throws an Error that names the table, the row and the numbers, when an invariant does not hold. */
+export function checkInvariants(broker: Broker): void {
+  const { kept, queued, retained, subscriptions } = broker.memory;
+  const heldByKept = new Set<number>();
+  const heldByQueued = new Set<number>();
+  checkConnections(broker);
+  checkSessions(broker, heldByKept);
+  const filterNodes = checkTree(broker, subscriptions.tree, 'filters');
+  checkSubscriptions(broker, filterNodes);
+  const topicNodes = checkTree(broker, retained.tree, 'retained');
+  checkRetained(broker, topicNodes, heldByKept);
+  checkReplays(broker, topicNodes);
+  checkDeliveries(broker, heldByQueued);
+  checkStore(kept, heldByKept, 'kept');
+  checkStore(queued, heldByQueued, 'queued');
+  checkPacketIds(broker);
+}
+
+/** Rows of `sessions` in use: an identifier is never empty, since the broker names who gives none. */
+function isInUse(broker: Broker, session: number): boolean {
+  return session < broker.memory.sessions.used && broker.memory.sessions.clientIdBytes[session] !== 0;
+}
+
+function checkConnections(broker: Broker): void {
+  const { connections, freeSlots, sessions } = broker.memory;
+  const free = new Set<number>();
+  let clients = 0;
+  for (const connection of connections) {
+    const { slot, link, session } = connection;
+    const name = `connection ${slot}`;
+    check(!connection.dirty || broker.dirty, `${name} is dirty after a flush`);
+    if (link === null) {
+      free.add(slot);
+      equal(session, NONE, `session of free ${name}`);
+      equal(connection.inbox.count, 0, `inbox of free ${name}`);
+      equal(connection.outbox.byteCount, 0, `outbox of free ${name}`);
+      equal(connection.stalled, FLOWING, `stall of free ${name}`);
+      check(!connection.paused && !connection.blocked, `free ${name} is paused or blocked`);
+      continue;
+    }
+    check(connection.paused === (connection.stalled !== FLOWING), `${name}: paused without stalled, or the reverse`);
+    if ('reading' in link) check(link.reading !== connection.paused, `${name}: link and paused disagree`);
+    check(connection.inbox.count <= connection.inbox.capacity, `${name}: inbox beyond its capacity`);
+    if (session === NONE) continue;
+    clients++;
+    check(isInUse(broker, session), `${name} has session ${session}, which is free`);
+    equal(sessions.slot[session]!, slot, `slot of session ${session}, which is that of ${name}`);
+    checkNothingForgotten(broker, slot);
+  }
+  equal(broker.counters[CLIENTS_CONNECTED]!, clients, 'CLIENTS_CONNECTED');
+  for (let i = 0; i < free.size; i++) {
+    const slot = freeSlots[i]!;
+    check(connections[slot]?.link === null, `free slot ${i} is ${slot}, which is open`);
+    check(freeSlots.indexOf(slot) === i, `slot ${slot} is free twice`);
+  }
+}
+
+/** Who is not marked as blocked has nothing that could go out now. */
+function checkNothingForgotten(broker: Broker, slot: number): void {
+  const { connections, deliveries, replays } = broker.memory;
+  const { blocked, session } = connections[slot]!;
+  if (blocked) return;
+  equal(deliveries.toTransmit(session), NONE, `row that connection ${slot} could transmit and is not blocked for`);
+  equal(replays.cursor[session]!, NONE, `replay that connection ${slot} could go on with and is not blocked for`);
+}
+
+function checkSessions(broker: Broker, heldByKept: Set<number>): void {
+  const { connections, deliveries, sessions, subscriptions } = broker.memory;
+  let count = 0;
+  for (let session = 0; session < sessions.sessionsMax; session++) {
+    const name = `session ${session}`;
+    if (!isInUse(broker, session)) {
+      equal(subscriptions.firstOfSession[session]!, NONE, `subscription of free ${name}`);
+      equal(deliveries.head[session]!, NONE, `queue of free ${name}`);
+      check(connections.every((connection) => connection.session !== session), `free ${name} has a connection`);
+      continue;
+    }
+    count++;
+    const start = sessions.clientIdStart(session);
+    equal(sessions.find(start, start + sessions.clientIdBytes[session]!), session, `${name} looked for`);
+    const slot = sessions.slot[session]!;
+    if (slot === NONE) {
+      equal(sessions.clean[session]!, 0, `clean flag of offline ${name}`);
+      equal(sessions.will[session]!, NONE, `will of offline ${name}`);
+      equal(sessions.stuck[session]!, 0, `stuck flag of offline ${name}`);
+    } else {
+      equal(connections[slot]!.session, session, `session of connection ${slot}, which is that of ${name}`);
+      hold(heldByKept, sessions.will[session]!, `will of ${name}`);
+    }
+  }
+  equal(sessions.count, count, 'sessions.count');
+}
+
+/** Notes a holder of a message that has one holder only. */
+function hold(held: Set<number>, message: number, name: string): void {
+  if (message === NONE) return;
+  check(!held.has(message), `message ${message}, ${name}, is held twice`);
+  held.add(message);
+}
+
+/** Walks the tree from ROOT: nodes and their paths, written into the scratch of the broker. */
+function checkTree(broker: Broker, tree: TopicTree, name: string): Map<number, number> {
+  const { scratchStart, levels } = broker.memory;
+  const lengths = new Map<number, number>([[ROOT, -1]]);
+  const order = [ROOT];
+  let blocks = 0;
+  for (let i = 0; i < order.length; i++) {
+    const parent = order[i]!;
+    let plus = NONE;
+    let hash = NONE;
+    for (let node: number = tree.firstChild[parent]!; node !== NONE; node = tree.nextSibling[node]!) {
+      check(!lengths.has(node), `${name}: node ${node} is reached twice`);
+      equal(tree.parent[node]!, parent, `${name}: parent of node ${node}`);
+      const end = tree.writePath(node, scratchStart);
+      const textBytes = end - scratchStart - lengths.get(parent)! - 1;
+      lengths.set(node, end - scratchStart);
+      order.push(node);
+      blocks += tree.text.blocksFor(textBytes);
+      levels.split(broker.bytes, scratchStart, end);
+      equal(tree.find(levels), node, `${name}: node ${node} looked for`);
+      if (textBytes === 1 && broker.bytes[end - 1] === PLUS) plus = node;
+      if (textBytes === 1 && broker.bytes[end - 1] === HASH) hash = node;
+      check(tree.value[node] !== NONE || tree.firstChild[node] !== NONE, `${name}: node ${node} is for nothing`);
+    }
+    equal(tree.plus[parent]!, plus, `${name}: child + of node ${parent}`);
+    equal(tree.hash[parent]!, hash, `${name}: child # of node ${parent}`);
+  }
+  equal(tree.nodeCount, order.length, `${name}: nodeCount`);
+  equal(tree.text.blockCount - tree.text.freeCount, blocks, `${name}: blocks in use for text`);
+  return lengths;
+}
+
+function checkSubscriptions(broker: Broker, nodes: Map<number, number>): void {
+  const { levels, scratchStart, subscriptions, sessions } = broker.memory;
+  const tree = subscriptions.tree;
+  const ofSessions = new Set<number>();
+  for (let session = 0; session < sessions.sessionsMax; session++) {
+    let row: number = subscriptions.firstOfSession[session]!;
+    for (; row !== NONE; row = subscriptions.nextOfSession[row]!) {
+      check(!ofSessions.has(row), `subscription ${row} is in two lists of sessions`);
+      ofSessions.add(row);
+      equal(subscriptions.session[row]!, session, `session of subscription ${row}`);
+      check(subscriptions.qos[row]! <= 2, `QoS of subscription ${row} is ${subscriptions.qos[row]}`);
+      levels.split(broker.bytes, scratchStart, tree.writePath(subscriptions.node[row]!, scratchStart));
+      equal(subscriptions.find(session, levels), row, `subscription ${row} looked for`);
+    }
+  }
+  let ofNodes = 0;
+  for (const node of nodes.keys()) {
+    for (let row: number = tree.value[node]!; row !== NONE; row = subscriptions.nextOfNode[row]!) {
+      equal(subscriptions.node[row]!, node, `node of subscription ${row}`);
+      check(ofSessions.has(row), `subscription ${row} is in the list of node ${node} and of no session`);
+      check(++ofNodes <= subscriptions.rowsMax, `the list of node ${node} goes round`);
+    }
+  }
+  equal(ofNodes, ofSessions.size, 'subscriptions in lists of nodes');
+  equal(subscriptions.count, ofSessions.size, 'subscriptions.count');
+}
+
+function checkRetained(broker: Broker, nodes: Map<number, number>, heldByKept: Set<number>): void {
+  const { retained } = broker.memory;
+  let count = 0;
+  for (const [node, length] of nodes) {
+    const message = retained.tree.value[node]!;
+    if (message === NONE) continue;
+    count++;
+    hold(heldByKept, message, `retained at node ${node}`);
+    equal(retained.store.topicBytes[message]!, length, `topic length of the message at node ${node}`);
+  }
+  equal(retained.count, count, 'retained.count');
+  check(count <= retained.messagesMax, `retained.count is ${count}, more than ${retained.messagesMax}`);
+}
+
+function checkReplays(broker: Broker, nodes: Map<number, number>): void {
+  const { replays, retained, sessions, subscriptions } = broker.memory;
+  let active = 0;
+  for (let session = 0; session < sessions.sessionsMax; session++) {
+    const cursor = replays.cursor[session]!;
+    const row = replays.row(session);
+    check((cursor === NONE) === (row === NONE), `replay of session ${session}: row ${row}, cursor ${cursor}`);
+    if (row === NONE) continue;
+    active++;
+    equal(subscriptions.session[row]!, session, `session of replayed subscription ${row}`);
+    check(nodes.has(cursor), `replay of session ${session} stands on free node ${cursor}`);
+    check(retained.tree.value[cursor] !== NONE, `replay of session ${session} stands on node ${cursor} without value`);
+  }
+  equal(replays.activeCount, active, 'replays.activeCount');
+}
+
+function checkDeliveries(broker: Broker, held: Set<number>): void {
+  const { deliveries, sessions } = broker.memory;
+  const seen = new Set<number>();
+  for (let queue = 0; queue < sessions.sessionsMax; queue++) checkQueue(broker, queue, seen, held);
+  equal(deliveries.freeRows, deliveries.state.length - seen.size, 'deliveries.freeRows');
+}
+
+function checkQueue(broker: Broker, queue: number, seen: Set<number>, held: Set<number>): void {
+  const { deliveries, queued } = broker.memory;
+  const ids = new Set<number>();
+  const name = `queue ${queue}`;
+  let rows = 0;
+  let inflight = 0;
+  let byteCount = 0;
+  let cursorSeen = deliveries.cursor[queue] === NONE;
+  for (let row: number = deliveries.head[queue]!; row !== NONE; row = deliveries.next[row]!) {
+    check(!seen.has(row), `${name}: row ${row} is in two queues, or twice in this`);
+    seen.add(row);
+    rows++;
+    if (deliveries.cursor[queue] === row) cursorSeen = true;
+    const state = deliveries.state[row]!;
+    const message = deliveries.message[row]!;
+    check(state === QUEUED || state === PUBLISHED || state === RELEASED, `${name}: state of row ${row} is ${state}`);
+    if (state !== QUEUED) {
+      equal(inflight++, rows - 1, `${name}: rows in flight before row ${row}, which is in flight`);
+      check(deliveries.packetId[row] !== 0 && !ids.has(deliveries.packetId[row]!), `${name}: identifier of row ${row}`);
+      ids.add(deliveries.packetId[row]!);
+    } else {
+      check(cursorSeen && deliveries.cursor[queue] !== NONE, `${name}: cursor is past row ${row}, which is queued`);
+    }
+    if (state === RELEASED) {
+      equal(message, NONE, `${name}: message of released row ${row}`);
+      continue;
+    }
+    check(message !== NONE, `${name}: row ${row} has no message`);
+    held.add(message);
+    byteCount += queued.topicBytes[message]! + queued.payloadBytes[message]!;
+  }
+  check(cursorSeen, `${name}: cursor is ${deliveries.cursor[queue]}, which is not in it`);
+  equal(deliveries.counts[queue]!, rows, `${name}: count`);
+  equal(deliveries.inflight[queue]!, inflight, `${name}: inflight`);
+  equal(deliveries.bytes[queue]!, byteCount, `${name}: bytes`);
+  check(inflight <= deliveries.inflightMax, `${name}: ${inflight} in flight, more than ${deliveries.inflightMax}`);
+  check(rows <= broker.limits.sessionQueuedMax, `${name}: ${rows} rows, more than ${broker.limits.sessionQueuedMax}`);
+}
+
+/** References that are too many keep a message without holder, too few free one that is held: both show here. */
+function checkStore(store: MessageStore, held: Set<number>, name: string): void {
+  equal(store.count, held.size, `${name}.count, the messages that have a holder,`);
+  const seen = new Set<number>();
+  for (const message of held) {
+    const length = checkChain(store.blocks, message, seen, name);
+    const byteCount = 2 + store.topicBytes[message]! + store.payloadBytes[message]!;
+    equal(length, store.blocks.blocksFor(byteCount), `${name}: blocks of message ${message}`);
+  }
+  equal(store.blocks.freeCount, store.blocks.blockCount - seen.size, `${name}: free blocks`);
+}
+
+function checkChain(blocks: BlockPool, first: number, seen: Set<number>, name: string): number {
+  let length = 0;
+  for (let block = first; block !== NONE; block = blocks.next[block]!) {
+    check(block >= 0 && block < blocks.blockCount, `${name}: block ${block} does not exist`);
+    check(!seen.has(block), `${name}: block ${block} is in two chains, or a chain goes round`);
+    seen.add(block);
+    length++;
+  }
+  return length;
+}
+
+function checkPacketIds(broker: Broker): void {
+  const { packetIds, sessions } = broker.memory;
+  for (let set = 0; set < sessions.sessionsMax; set++) {
+    const wanted = packetIds.counts[set]!;
+    check(wanted <= packetIds.perSetMax, `packet identifiers of session ${set}: ${wanted}`);
+    if (!isInUse(broker, set)) equal(wanted, 0, `packet identifiers of free session ${set}`);
+    let found = 0;
+    for (let id = 1; id <= LOW_PACKET_IDS || (found < wanted && id <= 0xffff); id++) {
+      if (packetIds.has(set, id)) found++;
+    }
+    equal(found, wanted, `packet identifiers of session ${set} that are found`);
+  }
+}

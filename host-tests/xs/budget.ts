@@ -1,0 +1,240 @@
+// What the core costs on XS, in XS only: bytecodes of codec and broker, and proof that nothing is allocated for a
+// message, whatever its QoS, nor for subscribing, connecting or retaining. Figures are exact, so they are tests.
+import t from 'tap';
+import { Broker } from '../../src/broker/broker.js';
+import type { Link } from '../../src/link.js';
+import { decode } from '../../src/wire/decode.js';
+import { encodePublish } from '../../src/wire/encode.js';
+import { frame } from '../../src/wire/frame.js';
+import { TopicLevels } from '../../src/wire/topic.js';
+import { Packet } from '../../src/wire/packet.js';
+import { OK } from '../../src/wire/codes.js';
+import * as packets from '../support/packets.js';
+import { smallLimits } from '../support/peer.js';
+import { measure, type Cost } from './measure.js';
+
+const TOPIC = 'maison/salon/temperature';
+const PAYLOAD = '21.4 ';
+/** 5,000 operations against 10,000 of them. */
+const OPERATIONS = 5000;
+
+/** A link that takes everything, and remembers where the last write stood. */
+class SinkLink implements Link {
+  writableBytes = 65536;
+  written = 0;
+  lastStart = 0;
+
+  write(_source: Uint8Array, start: number, end: number): void {
+    this.written += end - start;
+    this.lastStart = start;
+  }
+
+  setReading(): void {}
+
+  close(): void {}
+}
+
+class Client {
+  readonly broker: Broker;
+  readonly link = new SinkLink();
+  slot: number;
+
+  constructor(broker: Broker, clientId: string) {
+    this.broker = broker;
+    this.slot = broker.connected(this.link);
+    this.send(packets.connect({ clientId }));
+    if (this.link.written !== 4) throw new Error('not accepted');
+  }
+
+  send(bytes: Uint8Array): void {
+    this.broker.bytes.set(bytes, this.broker.windowStart);
+    this.broker.received(this.slot, bytes.length);
+    this.broker.flush();
+  }
+
+  /** Identifier of the PUBLISH of QoS 1 or 2, with a topic shorter than 100 bytes, that was written last. */
+  lastId(): number {
+    const bytes = this.broker.bytes;
+    const at = this.link.lastStart + 4 + bytes[this.link.lastStart + 3];
+    return bytes[at] << 8 | bytes[at + 1];
+  }
+
+  /** Answers the last PUBLISH or acknowledgement with one of `type`, without allocating. */
+  answer(firstByte: number, id: number): void {
+    const bytes = this.broker.bytes;
+    const at = this.broker.windowStart;
+    bytes[at] = firstByte;
+    bytes[at + 1] = 2;
+    bytes[at + 2] = id >> 8;
+    bytes[at + 3] = id;
+    this.broker.received(this.slot, 4);
+    this.broker.flush();
+  }
+}
+
+function makeBroker(): Broker {
+  const limits = smallLimits({ sysIntervalMs: 1000 });
+  return new Broker(limits, { random: () => 7, version: 'test' });
+}
+
+/** A broker with 64 subscriptions of others and one subscriber of `TOPIC`. */
+function crowded(qos: number): { broker: Broker; publisher: Client; subscriber: Client } {
+  const broker = makeBroker();
+  const publisher = new Client(broker, 'publisher');
+  const subscriber = new Client(broker, 'subscriber');
+  for (let i = 0; i < 63; i++) {
+    publisher.send(packets.subscribe(1, [`maison/piece-${i}/temperature`, 0]));
+  }
+  subscriber.send(packets.subscribe(1, [TOPIC, qos]));
+  if (broker.memory.subscriptions.count !== 64) throw new Error('64 subscriptions wanted');
+  return { broker, publisher, subscriber };
+}
+
+function free(title: string, operation: () => void): Cost {
+  const cost = measure((n) => {
+    for (let i = 0; i < n; i++) operation();
+  }, OPERATIONS);
+  t.comment(`${title}: ${cost.bytecodes} bytecodes`);
+  t.equal(cost.slots, 0, `${title}: not one slot`);
+  t.equal(cost.chunkBytes, 0, `${title}: not one chunk byte`);
+  t.equal(cost.collections, 0, `${title}: no collection`);
+  return cost;
+}
+
+const emptyLoop = measure((n) => {
+  for (let i = 0; i < n; i++) empty();
+}, 100).bytecodes;
+
+function empty(): void {}
+
+/** Bytecodes without the loop and the call around them. */
+function net(cost: Cost): number {
+  return cost.bytecodes - emptyLoop;
+}
+
+t.test('the codec keeps its budget of bytecodes for a PUBLISH, QoS 0, 5 B on maison/salon/temperature', (t) => {
+  const bytes = new Uint8Array(256);
+  const packet = new Packet(new TopicLevels(8));
+  packet.protocolLevel = 4;
+  const publish = packets.publish(TOPIC, PAYLOAD);
+  bytes.set(publish);
+  const size = publish.length;
+
+  const decoding = net(free('frame and decode', () => {
+    frame(bytes, 0, size, 256, packet);
+    decode(bytes, packet);
+  }));
+  t.equal(decode(bytes, packet), OK, 'decodes');
+  const most = 400 + 18 * TOPIC.length;
+  t.ok(decoding <= most, `${decoding} bytecodes, at most 400 and 18 for each byte of the topic: ${most}`);
+
+  const encoding = net(free('encode', () => {
+    encodePublish(bytes, 128, 0, 0, packet.topicStart, packet.topicEnd, packet.payloadStart, packet.payloadEnd);
+  }));
+  t.ok(encoding <= 400, `${encoding} bytecodes to encode, at most 400`);
+  t.end();
+});
+
+t.test('a routed PUBLISH, bytes in to bytes out, one subscriber among 64 subscriptions', (t) => {
+  const { broker, publisher, subscriber } = crowded(0);
+  const publish = packets.publish(TOPIC, PAYLOAD);
+  publisher.send(publish);
+  const before = subscriber.link.written;
+  const routed = net(free('route QoS 0', () => {
+    broker.bytes.set(publish, broker.windowStart);
+    broker.received(publisher.slot, publish.length);
+    broker.flush();
+  }));
+  t.equal(subscriber.link.written - before, 5 * OPERATIONS * publish.length, 'all of them arrive');
+  t.ok(routed <= 3000, `${routed} bytecodes, at most 3,000`);
+  t.end();
+});
+
+t.test('routing allocates nothing at QoS 1 and 2', (t) => {
+  for (const qos of [1, 2]) {
+    const { broker, publisher, subscriber } = crowded(qos);
+    const publish = packets.publish(TOPIC, PAYLOAD, { qos, id: 9 });
+    free(`route QoS ${qos}, with all acknowledgements`, () => {
+      broker.bytes.set(publish, broker.windowStart);
+      broker.received(publisher.slot, publish.length);
+      broker.flush();
+      const id = subscriber.lastId();
+      if (qos === 1) {
+        subscriber.answer(0x40, id);
+      } else {
+        subscriber.answer(0x50, id);
+        subscriber.answer(0x70, id);
+        publisher.answer(0x62, 9);
+      }
+    });
+    t.equal(broker.memory.deliveries.counts[1], 0, 'nothing waits');
+    t.equal(broker.memory.queued.count, 0, 'nothing is stored');
+  }
+  t.end();
+});
+
+t.test('retained messages, subscriptions and sessions allocate nothing', (t) => {
+  const { broker, publisher, subscriber } = crowded(0);
+  const set = packets.publish('maison/cuisine/temperature', PAYLOAD, { retain: true });
+  free('replace a retained message', () => publisher.send(set));
+  const clear = packets.publish('maison/cuisine/temperature', '', { retain: true });
+  free('set and clear a retained message', () => {
+    publisher.send(set);
+    publisher.send(clear);
+  });
+  publisher.send(set);
+  const subscribe = packets.subscribe(3, ['maison/+/temperature', 1], ['maison/#', 0]);
+  const unsubscribe = packets.unsubscribe(4, 'maison/+/temperature', 'maison/#');
+  subscriber.send(packets.unsubscribe(4, TOPIC));
+  publisher.send(packets.unsubscribe(4, 'maison/piece-1/temperature'));
+  free('subscribe, get the retained messages, unsubscribe', () => {
+    subscriber.send(subscribe);
+    subscriber.send(unsubscribe);
+  });
+
+  const link = new SinkLink();
+  const connect = packets.connect({ clientId: 'passager', will: { topic: 'maison/etat', payload: 'hors-ligne' } });
+  const disconnect = packets.disconnect();
+  free('connect, disconnect', () => {
+    const slot = broker.connected(link);
+    broker.bytes.set(connect, broker.windowStart);
+    broker.received(slot, connect.length);
+    broker.flush();
+    broker.bytes.set(disconnect, broker.windowStart);
+    broker.received(slot, disconnect.length);
+    broker.flush();
+  });
+  free('connect, lose the link, publish the will', () => {
+    const slot = broker.connected(link);
+    broker.bytes.set(connect, broker.windowStart);
+    broker.received(slot, connect.length);
+    broker.disconnected(slot);
+    broker.flush();
+  });
+  t.equal(broker.memory.sessions.count, 2, 'the two clients are left');
+  t.end();
+});
+
+t.test('time allocates nothing', (t) => {
+  const { broker } = crowded(0);
+  let nowMs = 0;
+  broker.tick(nowMs);
+  free('a tick with all of $SYS', () => {
+    broker.tick(nowMs += 1000);
+    broker.flush();
+  });
+  t.end();
+});
+
+t.test('hostile bytes allocate nothing', (t) => {
+  const { broker } = crowded(0);
+  const link = new SinkLink();
+  const garbage = Uint8Array.of(0x13, 0xff, 0xff, 0xff, 0xff, 0xff);
+  free('a malformed packet ends the connection', () => {
+    const slot = broker.connected(link);
+    broker.bytes.set(garbage, broker.windowStart);
+    broker.received(slot, garbage.length);
+    broker.flush();
+  });
+  t.end();
+});

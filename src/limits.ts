@@ -145,8 +145,8 @@ export function checkLimits(limits: Limits): void {
   notBelow(limits, 'sessionsMax', 'clientsMax');
   notBelow(limits, 'inboxBytes', 'packetBytesMax');
   notBelow(limits, 'outboxBytes', 'packetBytesMax');
-  notBelow(limits, 'queueBytes', 'packetBytesMax');
-  notBelow(limits, 'retainedBytes', 'packetBytesMax');
+  holdsOne(limits, 'queueBytes', queueBlocks(limits));
+  holdsOne(limits, 'retainedBytes', retainedBlocks(limits));
   notBelow(limits, 'sessionQueuedBytesMax', 'packetBytesMax');
   const memoryBytes = byteBudget(limits).memory;
   if (memoryBytes > 0x7fffffff) {
@@ -164,6 +164,13 @@ function notBelow(limits: Limits, name: keyof Limits, floor: keyof Limits): void
   if ((limits[name] as number) < (limits[floor] as number)) {
     throw new RangeError(`${name} is ${limits[name]}, less than ${floor}, which is ${limits[floor]}`);
   }
+}
+
+/** A store must take the largest message, in whole blocks. */
+function holdsOne(limits: Limits, name: 'queueBytes' | 'retainedBytes', blocks: number): void {
+  if (blocks * limits.messageBlockBytes >= limits.packetBytesMax) return;
+  throw new RangeError(`${name} is ${limits[name]}: in blocks of ${limits.messageBlockBytes} that holds less than ` +
+    `packetBytesMax, which is ${limits.packetBytesMax}`);
 }
 
 /** Blocks for the text of a tree's levels: one and a half for each, since a few levels are longer than a block. */

@@ -7,8 +7,11 @@ import { ascii, puback, pubcomp, publish, pubrec, pubrel, subscribe, toHex } fro
 import { connected, makeBroker, pass, Peer } from '../support/peer.js';
 import { someStream } from './mutate.js';
 
-/** The well-behaved pair use topics below `own/`, one for each QoS, so that order is known for each. */
-const OWN = ['own/0', 'own/1', 'own/2'];
+/**
+ * The well-behaved pair use one topic for each QoS, below a `$`: a hostile subscriber of `#` that reads nothing would
+ * slow them down, and rightly.
+ */
+const OWN = ['$own/0', '$own/1', '$own/2'];
 
 class Pair {
   readonly #publisher: Peer;
@@ -20,7 +23,7 @@ class Pair {
   constructor(publisher: Peer, subscriber: Peer) {
     this.#publisher = publisher;
     this.#subscriber = subscriber;
-    subscriber.send(subscribe(1, ['own/0', 0], ['own/1', 1], ['own/2', 2]));
+    subscriber.send(subscribe(1, [OWN[0]!, 0], [OWN[1]!, 1], [OWN[2]!, 2]));
   }
 
   /** One numbered message, through to the last acknowledgement on both sides. */
@@ -43,7 +46,7 @@ class Pair {
         continue;
       }
       if (name === 'SUBACK') continue;
-      const found = /^PUBLISH q(\d)(?: id(\d+))? own\/(\d) (\d+)$/.exec(words);
+      const found = /^PUBLISH q(\d)(?: id(\d+))? \$own\/(\d) (\d+)$/.exec(words);
       if (found === null || found[1] !== found[3]) throw new Error(`subscriber got "${words}"`);
       const qos = Number(found[1]);
       const next = ++this.#seen[qos]!;
@@ -58,7 +61,7 @@ export function fuzzCore(seed: number, steps: number): void {
   const random = new Random(seed);
   const clock = { nowMs: 0 };
   const broker = makeBroker({ sysIntervalMs: random.chance(50) ? 1000 : 0, packetBytesMax: 512,
-    inboxBytes: 600, outboxBytes: 600 });
+    inboxBytes: 600, outboxBytes: 600, queuedMax: 192, queueBytes: 192 * 512 });
   pass(broker, clock, 0);
   const publisher = connected(broker, { clientId: 'publisher' });
   const pair = new Pair(publisher, connected(broker, { clientId: 'subscriber' }));

@@ -5,7 +5,7 @@ import {
   concat, connect, disconnect, packet, pingreq, puback, pubcomp, publish, pubrec, pubrel, subscribe, unsubscribe,
 } from '../support/packets.js';
 
-/** Topics and filters of the hostile peer; `own/…` belongs to the others and must not appear here. */
+/** Topics and filters of the hostile peer; `$own/…` belongs to the others. */
 const TOPICS = ['a', 'a/b', 'a/b/c', '/', 'b//c', '$x/a', '$SYS/broker/uptime', 'x'.repeat(40)];
 const FILTERS = [...TOPICS, '#', '+', 'a/#', '+/b', '+/+/#', '$SYS/#', '/+'];
 const LONG_LENGTHS = [[0xff, 0xff, 0xff, 0x7f], [0xff, 0xff, 0xff, 0xff, 0x7f], [0x80, 0x00], [0x80, 0x80, 0x80, 0x01]];

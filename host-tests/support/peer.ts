@@ -14,7 +14,7 @@ export class MemoryLink implements Link {
   closed = false;
   /** Number of writes: a turn should cost each link one. */
   writes = 0;
-  #taken = new Uint8Array(0);
+  #taken: Uint8Array = new Uint8Array(0);
   /** Bytes counted against `capacity`. */
   #waiting = 0;
 
@@ -73,7 +73,7 @@ export class Peer {
   readonly link = new MemoryLink();
   readonly slot: number;
   /** Bytes the core has not room for yet; offered again by `resume`. */
-  #unread = new Uint8Array(0);
+  #unread: Uint8Array = new Uint8Array(0);
 
   constructor(broker: Broker) {
     this.broker = broker;

@@ -290,14 +290,14 @@ export class Broker {
 
   /** Hands what was encoded in this turn to the links, each link's bytes in one write. */
   flush(): void {
-    if (this.queueMoved) {
+    while (this.queueMoved) { // again if a publisher that went on also acknowledged something
       this.queueMoved = false;
       if (this.#stalledCount > 0) this.#retryStalled();
     }
     for (let i = 0; i < this.#dirtyCount; i++) {
       const connection = this.memory.connections[this.memory.dirtySlots[i]];
-      connection.dirty = false;
-      if (connection.link !== null) this.#flushConnection(connection);
+      this.#flushConnection(connection);
+      connection.dirty = false; // not before: what it encoded meanwhile has gone out too
     }
     this.#dirtyCount = 0;
   }

@@ -70,6 +70,7 @@ export function endConnection(broker: Broker, connection: Connection, reason: nu
   sessions.will[session] = NONE;
   sessions.slot[session] = NONE;
   sessions.stuck[session] = 0;
+  if (broker.memory.deliveries.counts[session] !== 0) broker.queueMoved = true; // nobody waits for who is offline
   if (sessions.clean[session] !== 0) discardSession(broker, session);
   if (will === NONE) return;
   if (reason !== CLIENT_CLOSED) publishStored(broker, will);

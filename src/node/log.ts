@@ -1,16 +1,16 @@
 // What the broker does with its connections, in words: `--verbose`, in the manner of Mosquitto's log.
 
-import type { BrokerObserver } from '../broker/broker.js';
+import type { Broker, BrokerObserver } from '../broker/broker.js';
 import type { Connection } from '../broker/connection.js';
 import {
   CLIENT_CLOSED, CONNECT_REFUSED, CONNECT_TIMEOUT, KEEP_ALIVE_TIMEOUT, LINK_LOST, RECEIVE_MAXIMUM_EXCEEDED,
   SERVER_SHUTTING_DOWN, TAKEN_OVER,
 } from '../broker/end.js';
-import type { Broker } from '../broker/broker.js';
 import {
   MALFORMED, NONE, PROTOCOL_ERROR, REFUSED_IDENTIFIER, REFUSED_NOT_AUTHORIZED, REFUSED_PROTOCOL_LEVEL,
   REFUSED_UNAVAILABLE, REFUSED_USER_OR_PASSWORD, TOO_LARGE, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
 } from '../wire/codes.js';
+import { TcpLink } from './tcp.js';
 
 const REFUSALS: ReadonlyMap<number, string> = new Map([
   [REFUSED_PROTOCOL_LEVEL, 'unsupported protocol version'],
@@ -35,6 +35,10 @@ const ENDS: ReadonlyMap<number, string> = new Map([
   [RECEIVE_MAXIMUM_EXCEEDED, 'disconnected: too many unfinished QoS 2 messages'],
 ]);
 
+function peerName(connection: Connection): string {
+  return connection.link instanceof TcpLink ? connection.link.peerName : 'this process';
+}
+
 export class ConnectionLog implements BrokerObserver {
   readonly #write: (line: string) => void;
   #broker: Broker | undefined;
@@ -50,12 +54,12 @@ export class ConnectionLog implements BrokerObserver {
 
   clientConnected(connection: Connection): void {
     const { connectFlags, keepAliveSeconds, protocolLevel } = this.#broker!.packet;
-    this.#line(`New client connected as ${this.#name(connection)} (p${protocolLevel}, ` +
-      `c${connectFlags >> 1 & 1}, k${keepAliveSeconds})`);
+    this.#line(`New client connected from ${peerName(connection)} as ${this.#name(connection)} ` +
+      `(p${protocolLevel}, c${connectFlags >> 1 & 1}, k${keepAliveSeconds})`);
   }
 
-  clientRefused(_connection: Connection, returnCode: number): void {
-    this.#line(`Client refused: ${REFUSALS.get(returnCode) ?? `return code ${returnCode}`}`);
+  clientRefused(connection: Connection, returnCode: number): void {
+    this.#line(`Client from ${peerName(connection)} refused: ${REFUSALS.get(returnCode) ?? `return code ${returnCode}`}`);
   }
 
   connectionEnded(connection: Connection, reason: number): void {
@@ -64,7 +68,7 @@ export class ConnectionLog implements BrokerObserver {
   }
 
   #name(connection: Connection): string {
-    if (connection.session === NONE) return '<unknown>';
+    if (connection.session === NONE) return `<unknown> from ${peerName(connection)}`;
     const { sessions } = this.#broker!.memory;
     const start = sessions.clientIdStart(connection.session);
     const bytes = sessions.memory.subarray(start, start + sessions.clientIdBytes[connection.session]);

@@ -1,7 +1,7 @@
 // The broker on TCP, under Node: one server, a Link for each socket, one flush per turn of the event loop.
 // Called by the command line and by tests.
 
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, Socket, type AddressInfo, type Server, type SocketConstructorOpts } from 'node:net';
 import type { Broker } from '../broker/broker.js';
 import type { Link } from '../link.js';
 import { NONE } from '../wire/codes.js';
@@ -12,12 +12,15 @@ const SOCKET_BYTES_MAX = 1024 * 1024;
 const CLOSE_TIMEOUT_MS = 2000;
 const TICK_MS = 250;
 
-class TcpLink implements Link {
+export class TcpLink implements Link {
   readonly socket: Socket;
+  /** `address:port` of the peer, for the log. */
+  readonly peerName: string;
   closed = false;
 
   constructor(socket: Socket) {
     this.socket = socket;
+    this.peerName = `${socket.remoteAddress}:${socket.remotePort}`;
   }
 
   get writableBytes(): number {
@@ -33,11 +36,10 @@ class TcpLink implements Link {
     else this.socket.pause();
   }
 
-  /** Sends what waits, then closes; goes on reading, into nothing, so that the last packet is not lost to a reset. */
+  /** Sends what waits, then closes; goes on reading, into nothing, so that a reset does not overtake the last packet. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.socket.removeAllListeners('data');
     this.socket.resume();
     this.socket.end();
     this.socket.setTimeout(CLOSE_TIMEOUT_MS, () => this.socket.destroy());
@@ -47,15 +49,21 @@ class TcpLink implements Link {
 export class TcpBroker {
   readonly #broker: Broker;
   readonly #server: Server;
-  readonly #links = new Set<TcpLink>();
   readonly #window: Uint8Array;
+  readonly #sockets = new Set<Socket>();
   #flushWanted = false;
   #ticker: NodeJS.Timeout | undefined;
 
+  /** Throws RangeError unless an inbox takes a window on top of an unfinished packet: Node reads whole windows. */
   constructor(broker: Broker) {
+    const { inboxBytes, packetBytesMax, windowBytes } = broker.limits;
+    if (inboxBytes < packetBytesMax + windowBytes) {
+      throw new RangeError(`inboxBytes is ${inboxBytes}, less than packetBytesMax (${packetBytesMax}) and ` +
+        `windowBytes (${windowBytes}) together`);
+    }
     this.#broker = broker;
-    this.#window = broker.bytes.subarray(broker.windowStart, broker.windowStart + broker.limits.windowBytes);
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#window = broker.bytes.subarray(broker.windowStart, broker.windowStart + windowBytes);
+    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => this.#accept(accepted));
   }
 
   /** Resolves to the address in use once connections are accepted; rejects with the system's error if they cannot be. */
@@ -71,55 +79,44 @@ export class TcpBroker {
     });
   }
 
-  /** Ends every connection and stops listening. */
+  /** Ends every connection and stops listening; resolves when all sockets are closed. */
   async close(): Promise<void> {
     clearInterval(this.#ticker);
-    const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#broker.close();
-    for (const link of this.#links) link.close();
-    await closed;
+    const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+    await Promise.all([...closed, new Promise((resolve) => this.#server.close(resolve))]);
   }
 
-  #accept(socket: Socket): void {
+  #accept(accepted: Socket): void {
+    let slot = NONE;
+    const socket = readInto(this.#window, accepted, (byteCount) => {
+      if (link.closed) return;
+      this.#broker.received(slot, byteCount);
+      this.#scheduleFlush();
+    });
     const link = new TcpLink(socket);
-    const slot = this.#broker.connected(link);
     socket.on('error', ignoreReset);
+    slot = this.#broker.connected(link);
     if (slot === NONE) {
       socket.destroy();
       return;
     }
-    this.#links.add(link);
-    socket.on('data', (chunk: Buffer) => this.#receive(link, slot, chunk));
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
     socket.on('drain', () => {
       if (link.closed) return;
       this.#broker.writable(slot);
       this.#scheduleFlush();
     });
     const lost = (): void => {
-      this.#links.delete(link);
       if (link.closed) return;
       this.#broker.disconnected(slot);
-      this.#scheduleFlush();
       link.close();
+      this.#scheduleFlush();
     };
     socket.on('end', lost);
     socket.on('close', lost);
-  }
-
-  #receive(link: TcpLink, slot: number, chunk: Buffer): void {
-    for (let at = 0; at < chunk.length && !link.closed;) {
-      const room = this.#broker.room(slot);
-      if (room === 0) {
-        // The core has stopped reading in the middle of the chunk: what is left comes first when it goes on.
-        link.socket.unshift(chunk.subarray(at));
-        break;
-      }
-      const part = at === 0 && chunk.length <= room ? chunk : chunk.subarray(at, at + room);
-      this.#window.set(part);
-      this.#broker.received(slot, part.length);
-      at += part.length;
-    }
-    this.#scheduleFlush();
+    socket.resume();
   }
 
   #tick(): void {
@@ -137,6 +134,33 @@ export class TcpBroker {
       this.#scheduleFlush();
     });
   }
+}
+
+/**
+ * The accepted socket, reading into `window`: every read lands where the core wants it, and no buffer is made for
+ * it. Node offers this (`onread`) for sockets it constructs from options, so the accepted handle moves into such a
+ * one; should a Node have no handle to move, chunks are copied into the window instead.
+ */
+function readInto(window: Uint8Array, accepted: Socket, receive: (byteCount: number) => void): Socket {
+  const holder = accepted as unknown as { _handle: object | null };
+  const handle = holder._handle;
+  if (handle === null || handle === undefined) {
+    accepted.on('data', (chunk: Buffer) => {
+      for (let at = 0; at < chunk.length; at += window.length) {
+        const part = chunk.subarray(at, at + window.length);
+        window.set(part);
+        receive(part.length);
+      }
+    });
+    return accepted;
+  }
+  holder._handle = null;
+  accepted.destroy();
+  const callback = (byteCount: number): boolean => {
+    receive(byteCount);
+    return true;
+  };
+  return new Socket({ handle, onread: { buffer: window, callback } } as SocketConstructorOpts);
 }
 
 /** A reset is followed by 'close', where the broker learns of it. */

@@ -35,11 +35,11 @@ export class Deliveries {
   /** Columns by queue. */
   readonly head: Int16Array | Int32Array;
   readonly cursor: Int16Array | Int32Array;
+  readonly tail: Int16Array | Int32Array;
   readonly counts: Uint32Array;
   readonly inflight: Uint16Array;
   /** Bytes of topics and payloads that wait in the queue. */
   readonly bytes: Float64Array;
-  readonly #tail: Int16Array | Int32Array;
   readonly #lastPacketId: Uint16Array;
 
   #freeHead = NONE;
@@ -58,7 +58,7 @@ export class Deliveries {
     this.next = rowCount <= 0x7fff ? new Int16Array(rowCount) : new Int32Array(rowCount);
     this.head = indexColumn(queueCount, rowCount);
     this.cursor = indexColumn(queueCount, rowCount);
-    this.#tail = indexColumn(queueCount, rowCount);
+    this.tail = indexColumn(queueCount, rowCount);
     this.counts = new Uint32Array(queueCount);
     this.inflight = new Uint16Array(queueCount);
     this.bytes = new Float64Array(queueCount);
@@ -77,8 +77,8 @@ export class Deliveries {
     this.flags[row] = flags;
     this.next[row] = NONE;
     if (this.head[queue] === NONE) this.head[queue] = row;
-    else this.next[this.#tail[queue]] = row;
-    this.#tail[queue] = row;
+    else this.next[this.tail[queue]] = row;
+    this.tail[queue] = row;
     if (this.cursor[queue] === NONE) this.cursor[queue] = row;
     this.counts[queue]++;
     this.bytes[queue] += this.#messageBytes(message);
@@ -186,7 +186,7 @@ export class Deliveries {
     const next = this.next[row];
     if (previous === NONE) this.head[queue] = next;
     else this.next[previous] = next;
-    if (this.#tail[queue] === row) this.#tail[queue] = previous;
+    if (this.tail[queue] === row) this.tail[queue] = previous;
     if (this.cursor[queue] === row) this.cursor[queue] = next;
     if (this.state[row] !== RELEASED) this.#letGo(queue, row);
     this.counts[queue]--;

@@ -15,7 +15,8 @@ export class MessageStore {
   readonly payloadBytes: Uint32Array;
   /** QoS in bits 1 and 2, RETAIN in bit 0: as in the flags of PUBLISH. */
   readonly flags: Uint8Array;
-  readonly #references: Uint16Array | Uint32Array;
+  /** Holders of each message. */
+  readonly references: Uint16Array | Uint32Array;
   count = 0;
 
   /** `referencesMax` is how many holders one message can have. */
@@ -24,7 +25,7 @@ export class MessageStore {
     this.topicBytes = new Uint16Array(blockCount);
     this.payloadBytes = new Uint32Array(blockCount);
     this.flags = new Uint8Array(blockCount);
-    this.#references = referencesMax <= 0xffff ? new Uint16Array(blockCount) : new Uint32Array(blockCount);
+    this.references = referencesMax <= 0xffff ? new Uint16Array(blockCount) : new Uint32Array(blockCount);
   }
 
   /** Whether a message of that size can be stored now. */
@@ -44,7 +45,7 @@ export class MessageStore {
     this.topicBytes[message] = topicBytes;
     this.payloadBytes[message] = payloadBytes;
     this.flags[message] = flags;
-    this.#references[message] = 1;
+    this.references[message] = 1;
     this.count++;
     if (payloadStart === topicEnd) {
       this.blocks.write(message, topicStart - 2, topicBytes + payloadBytes + 2);
@@ -85,12 +86,12 @@ export class MessageStore {
 
   /** One holder more. */
   hold(message: number): void {
-    this.#references[message]++;
+    this.references[message]++;
   }
 
   /** One holder less; the last one frees the blocks. */
   release(message: number): void {
-    if (--this.#references[message] === 0) {
+    if (--this.references[message] === 0) {
       this.blocks.release(message);
       this.count--;
     }

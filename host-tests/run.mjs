@@ -2,10 +2,11 @@
 // Brings what only the tests need (host-tests/package-lock.json, installed once per content of that file),
 // bundles the TypeScript of the tests with esbuild and runs it. Plain JavaScript, because nothing is
 // compiled yet when it starts.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -25,6 +26,9 @@ function installPackages() {
   process.stderr.write('host-tests: installing the test packages (once)\n');
   const status = run('npm', ['ci', '--prefix', here, '--no-audit', '--no-fund', '--loglevel=error']);
   if (status !== 0) process.exit(status);
+  // tap builds its test class for the plugins that .taprc leaves in.
+  const built = run(join(here, 'node_modules', '.bin', 'tap'), ['build'], { cwd: here });
+  if (built !== 0) process.exit(built);
   writeFileSync(stamp, lock);
 }
 
@@ -50,6 +54,44 @@ async function bundle() {
   return entries.map((entry) => join(built, relative(here, entry).replace(/\.ts$/, '.js')));
 }
 
+/**
+ * Runs the test files under tap and tells, of its long report, a line for each file, what failed in full, what was
+ * not run, and at the end `N passed, N failed`. Resolves to the exit code.
+ */
+function runTests(wanted) {
+  const tap = spawn(join(here, 'node_modules', '.bin', 'tap'), ['run', '--disable-coverage', '--allow-empty-coverage',
+    '--jobs=2', '--timeout=240', '--reporter=tap', ...wanted], { cwd: here, stdio: ['ignore', 'pipe', 'inherit'] });
+  const counts = { pass: 0, fail: 0, skip: 0 };
+  let report = [];
+  createInterface({ input: tap.stdout }).on('line', (line) => {
+    const summary = /^# \{ (total: .*) \}$/.exec(line);
+    if (summary) for (const [, name, value] of summary[1].matchAll(/(\w+): (\d+)/g)) counts[name] = Number(value);
+    report.push(line);
+    if (!/^(not )?ok \d+ - /.test(line)) return;
+    console.log(line);
+    if (line.startsWith('not ')) console.log(failures(report).join('\n'));
+    report = [];
+  });
+  return new Promise((resolve) => tap.on('close', (code) => {
+    const failed = counts.fail + (code !== 0 && counts.fail === 0 ? 1 : 0);
+    console.log(`${counts.pass} passed, ${failed} failed${counts.skip > 0 ? `, ${counts.skip} skipped` : ''}`);
+    resolve(failed > 0 ? 1 : code);
+  }));
+}
+
+/** The assertions of a report that failed, each with its details and the titles above it. */
+function failures(report) {
+  const told = [];
+  let depth = -1;
+  for (const line of report) {
+    const indent = line.search(/\S/);
+    if (/^\s*not ok /.test(line)) depth = indent;
+    else if (depth >= 0 && (indent < depth || /^\s*(ok |# Subtest)/.test(line))) depth = -1;
+    if (depth >= 0) told.push(line);
+  }
+  return told;
+}
+
 const [mode, ...args] = process.argv.slice(2);
 installPackages();
 const builtBroker = run('npm', ['run', '--silent', 'build']);
@@ -61,9 +103,7 @@ if (mode === 'test') {
   if (types !== 0) process.exit(types);
   const wanted = files.filter((file) => file.endsWith('.test.js') &&
     (args.length === 0 || args.some((arg) => file.includes(arg))));
-  const tap = join(here, 'node_modules', '.bin', 'tap');
-  process.exit(run(tap, ['run', '--disable-coverage', '--allow-empty-coverage', '--jobs=2', '--timeout=300',
-    ...wanted], { cwd: here }));
+  process.exit(await runTests(wanted));
 } else {
   const program = files.find((file) => file.endsWith(`${mode}.main.js`));
   if (!program) {

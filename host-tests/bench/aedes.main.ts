@@ -5,4 +5,4 @@ import { createServer } from 'node:net';
 import { Aedes } from 'aedes';
 
 const broker = await Aedes.createBroker();
-createServer(broker.handle).listen(Number(process.argv[2]), '127.0.0.1');
+createServer({ noDelay: true }, broker.handle).listen(Number(process.argv[2]), '127.0.0.1');

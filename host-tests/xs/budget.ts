@@ -1,6 +1,6 @@
 // What the core costs on XS, in XS only: bytecodes of codec and broker, and proof that nothing is allocated for a
 // message, whatever its QoS, nor for subscribing, connecting or retaining. Figures are exact, so they are tests.
-import t from 'tap';
+import tap from 'tap';
 import { Broker } from '../../src/broker/broker.js';
 import type { Link } from '../../src/link.js';
 import { decode } from '../../src/wire/decode.js';
@@ -90,7 +90,7 @@ function crowded(qos: number): { broker: Broker; publisher: Client; subscriber: 
   return { broker, publisher, subscriber };
 }
 
-function free(title: string, operation: () => void): Cost {
+function free(t: Pick<typeof tap, 'comment' | 'equal'>, title: string, operation: () => void): Cost {
   const cost = measure((n) => {
     for (let i = 0; i < n; i++) operation();
   }, OPERATIONS);
@@ -112,7 +112,7 @@ function net(cost: Cost): number {
   return cost.bytecodes - emptyLoop;
 }
 
-t.test('the codec keeps its budget of bytecodes for a PUBLISH, QoS 0, 5 B on maison/salon/temperature', (t) => {
+tap.test('the codec keeps its budget of bytecodes for a PUBLISH, QoS 0, 5 B on maison/salon/temperature', (t) => {
   const bytes = new Uint8Array(256);
   const packet = new Packet(new TopicLevels(8));
   packet.protocolLevel = 4;
@@ -120,7 +120,7 @@ t.test('the codec keeps its budget of bytecodes for a PUBLISH, QoS 0, 5 B on mai
   bytes.set(publish);
   const size = publish.length;
 
-  const decoding = net(free('frame and decode', () => {
+  const decoding = net(free(t, 'frame and decode', () => {
     frame(bytes, 0, size, 256, packet);
     decode(bytes, packet);
   }));
@@ -128,19 +128,19 @@ t.test('the codec keeps its budget of bytecodes for a PUBLISH, QoS 0, 5 B on mai
   const most = 400 + 18 * TOPIC.length;
   t.ok(decoding <= most, `${decoding} bytecodes, at most 400 and 18 for each byte of the topic: ${most}`);
 
-  const encoding = net(free('encode', () => {
+  const encoding = net(free(t, 'encode', () => {
     encodePublish(bytes, 128, 0, 0, packet.topicStart, packet.topicEnd, packet.payloadStart, packet.payloadEnd);
   }));
   t.ok(encoding <= 400, `${encoding} bytecodes to encode, at most 400`);
   t.end();
 });
 
-t.test('a routed PUBLISH, bytes in to bytes out, one subscriber among 64 subscriptions', (t) => {
+tap.test('a routed PUBLISH, bytes in to bytes out, one subscriber among 64 subscriptions', (t) => {
   const { broker, publisher, subscriber } = crowded(0);
   const publish = packets.publish(TOPIC, PAYLOAD);
   publisher.send(publish);
   const before = subscriber.link.written;
-  const routed = net(free('route QoS 0', () => {
+  const routed = net(free(t, 'route QoS 0', () => {
     broker.bytes.set(publish, broker.windowStart);
     broker.received(publisher.slot, publish.length);
     broker.flush();
@@ -150,11 +150,11 @@ t.test('a routed PUBLISH, bytes in to bytes out, one subscriber among 64 subscri
   t.end();
 });
 
-t.test('routing allocates nothing at QoS 1 and 2', (t) => {
+tap.test('routing allocates nothing at QoS 1 and 2', (t) => {
   for (const qos of [1, 2]) {
     const { broker, publisher, subscriber } = crowded(qos);
     const publish = packets.publish(TOPIC, PAYLOAD, { qos, id: 9 });
-    free(`route QoS ${qos}, with all acknowledgements`, () => {
+    free(t, `route QoS ${qos}, with all acknowledgements`, () => {
       broker.bytes.set(publish, broker.windowStart);
       broker.received(publisher.slot, publish.length);
       broker.flush();
@@ -173,21 +173,21 @@ t.test('routing allocates nothing at QoS 1 and 2', (t) => {
   t.end();
 });
 
-t.test('retained messages, subscriptions and sessions allocate nothing', (t) => {
+tap.test('retained messages, subscriptions and sessions allocate nothing', (t) => {
   const { broker, publisher, subscriber } = crowded(0);
   const set = packets.publish('maison/cuisine/temperature', PAYLOAD, { retain: true });
-  free('replace a retained message', () => publisher.send(set));
+  free(t, 'replace a retained message', () => publisher.send(set));
   const clear = packets.publish('maison/cuisine/temperature', '', { retain: true });
-  free('set and clear a retained message', () => {
+  free(t, 'set and clear a retained message', () => {
     publisher.send(set);
     publisher.send(clear);
   });
   publisher.send(set);
-  const subscribe = packets.subscribe(3, ['maison/+/temperature', 1], ['maison/#', 0]);
+  const subscribe = packets.subscribe(3, ['maison/+/temperature', 0], ['maison/#', 0]);
   const unsubscribe = packets.unsubscribe(4, 'maison/+/temperature', 'maison/#');
   subscriber.send(packets.unsubscribe(4, TOPIC));
   publisher.send(packets.unsubscribe(4, 'maison/piece-1/temperature'));
-  free('subscribe, get the retained messages, unsubscribe', () => {
+  free(t, 'subscribe, get the retained messages, unsubscribe', () => {
     subscriber.send(subscribe);
     subscriber.send(unsubscribe);
   });
@@ -195,7 +195,7 @@ t.test('retained messages, subscriptions and sessions allocate nothing', (t) => 
   const link = new SinkLink();
   const connect = packets.connect({ clientId: 'passager', will: { topic: 'maison/etat', payload: 'hors-ligne' } });
   const disconnect = packets.disconnect();
-  free('connect, disconnect', () => {
+  free(t, 'connect, disconnect', () => {
     const slot = broker.connected(link);
     broker.bytes.set(connect, broker.windowStart);
     broker.received(slot, connect.length);
@@ -204,7 +204,7 @@ t.test('retained messages, subscriptions and sessions allocate nothing', (t) => 
     broker.received(slot, disconnect.length);
     broker.flush();
   });
-  free('connect, lose the link, publish the will', () => {
+  free(t, 'connect, lose the link, publish the will', () => {
     const slot = broker.connected(link);
     broker.bytes.set(connect, broker.windowStart);
     broker.received(slot, connect.length);
@@ -215,22 +215,22 @@ t.test('retained messages, subscriptions and sessions allocate nothing', (t) => 
   t.end();
 });
 
-t.test('time allocates nothing', (t) => {
+tap.test('time allocates nothing', (t) => {
   const { broker } = crowded(0);
   let nowMs = 0;
   broker.tick(nowMs);
-  free('a tick with all of $SYS', () => {
+  free(t, 'a tick with all of $SYS', () => {
     broker.tick(nowMs += 1000);
     broker.flush();
   });
   t.end();
 });
 
-t.test('hostile bytes allocate nothing', (t) => {
+tap.test('hostile bytes allocate nothing', (t) => {
   const { broker } = crowded(0);
   const link = new SinkLink();
   const garbage = Uint8Array.of(0x13, 0xff, 0xff, 0xff, 0xff, 0xff);
-  free('a malformed packet ends the connection', () => {
+  free(t, 'a malformed packet ends the connection', () => {
     const slot = broker.connected(link);
     broker.bytes.set(garbage, broker.windowStart);
     broker.received(slot, garbage.length);

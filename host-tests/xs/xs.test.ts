@@ -7,7 +7,7 @@ import { bundleForXs, xsEngine } from './engine.js';
 declare const HOST_TESTS: string;
 
 /** Deterministic suites, relative to this folder. */
-const SUITES = ['controls.ts'];
+const SUITES = ['controls.ts', 'budget.ts'];
 
 for (const bits of [32, 64] as const) {
   const engine = await xsEngine(bits);

@@ -226,7 +226,7 @@ export function byteBudget(limits: Limits) {
     queuedMessages: queueBlocks(limits) * limits.messageBlockBytes,
   };
   const columnLines = {
-    connections: connectionsMax * 2 * indexBytes(connectionsMax),
+    connections: connectionsMax * (4 + 2 * indexBytes(connectionsMax)),
     sessions: sessionsMax * (2 + indexBytes(connectionsMax) + 1 + 4 + 1 + session + 4) +
       powerOfTwo(sessionsMax) * session,
     packetIds: sessionsMax * (2 + 2 * powerOfTwo(2 * receiveMax)),

@@ -63,10 +63,11 @@ class Peer {
 
   /** Comes after all that was published before, so that what did not arrive by then does not arrive. */
   async settled(): Promise<Message[]> {
-    const before = this.messages.filter(({ topic }) => topic === 'settled').length;
+    const marks = (): number => this.messages.filter(({ topic }) => topic === 'settled').length;
+    const before = marks();
     await this.subscribe('settled', 0);
     await this.publish('settled', 'now');
-    await this.#changes.until(() => this.messages.filter(({ topic }) => topic === 'settled').length > before, 'settled');
+    await this.#changes.until(() => marks() > before, 'settled');
     return this.messages.filter(({ topic }) => topic !== 'settled');
   }
 
@@ -247,7 +248,8 @@ t.test('$SYS: by name, not by #, and nobody publishes into it', async (t) => {
   await everything.subscribe('+/broker/version', 1);
   const reader = await Peer.connected(t, port);
   await reader.subscribe('$SYS/broker/version', 0);
-  t.match(await reader.received(1), [{ topic: '$SYS/broker/version', text: /^maisonnette \d+\.\d+\.\d+/, retain: true }]);
+  t.match(await reader.received(1),
+    [{ topic: '$SYS/broker/version', text: /^maisonnette \d+\.\d+\.\d+/, retain: true }]);
   await reader.subscribe('$SYS/broker/clients/+', 0);
   await reader.received(5);
   await reader.publish('$SYS/broker/version', 'forged', 1, true);
@@ -274,7 +276,8 @@ t.test('a payload of 100 KiB, byte for byte, live and retained', async (t) => {
 
 t.test('topics and client identifiers in UTF-8', async (t) => {
   const { port } = await startBroker(t);
-  const topics = ['été/température', '部屋/温度', 'дом/кухня', 'emoji/🏠/🌡️', 'space in/ it ', '\u{10ffff}/x', 'ﬁ/\ufeffbom'];
+  const topics = ['été/température', '部屋/温度', 'дом/кухня', 'emoji/🏠/🌡️', 'space in/ it ', '\u{10ffff}/x',
+    'ﬁ/\ufeffbom'];
   const reader = await Peer.connected(t, port, { clientId: 'lecteur-été-🏠' });
   for (const topic of topics) await reader.subscribe(topic, 1);
   const writer = await Peer.connected(t, port);
@@ -292,7 +295,7 @@ t.test('keep-alive: pings are answered, and who cannot ping is let go with its w
   const frozen = await Peer.connected(t, port, {
     clientId: 'frozen', keepalive: 1, will: { topic: 'will', payload: Buffer.from('frozen'), qos: 0, retain: false },
   });
-  frozen.client.sendPing = () => {}; // as a device that hangs
+  frozen.client.sendPing = frozen.client.onKeepaliveTimeout = () => {}; // as a device that hangs
   let pings = 0;
   alive.client.on('packetreceive', ({ cmd }) => {
     if (cmd === 'pingresp') pings++;

@@ -91,18 +91,12 @@ export class Child {
     return this.#stderr;
   }
 
-  /** The first line of standard output from number `from` on that matches. */
-  async line(pattern: RegExp, ms = WAIT_MS, from = 0): Promise<string> {
-    const find = (): string | undefined => this.lines.slice(from).find((line) => pattern.test(line));
-    await this.#changes.until(() => find() !== undefined,
-      () => `a line ${pattern} of ${this.process.spawnargs.join(' ')}; it said: ${this.lines.join(' | ')} ${this.#stderr}`,
-      ms);
+  /** The first line of standard output that matches. */
+  async line(pattern: RegExp, ms = WAIT_MS): Promise<string> {
+    const find = (): string | undefined => this.lines.find((line) => pattern.test(line));
+    await this.#changes.until(() => find() !== undefined, () => `a line ${pattern} of ` +
+      `${this.process.spawnargs.join(' ')}; it said: ${this.lines.join(' | ')} ${this.#stderr}`, ms);
     return find()!;
-  }
-
-  async lineCount(count: number, ms = WAIT_MS): Promise<void> {
-    await this.#changes.until(() => this.lines.length >= count,
-      () => `${count} lines of ${this.process.spawnargs.join(' ')}; there are ${this.lines.length}`, ms);
   }
 
   /** Waits for the end. */

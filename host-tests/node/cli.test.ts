@@ -147,17 +147,19 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-t.test('it ends also when a client neither closes nor stops sending', async (t) => {
-  const { port, child } = await startBroker(t);
-  const client = await RawClient.open(t, port, true);
-  client.send(connect({ clientId: 'stubborn' }));
-  await client.packet(/^CONNACK/);
-  const flood = setInterval(() => client.socket.write(publish('a', 'b')), 50);
-  t.teardown(() => clearInterval(flood));
-  child.process.kill('SIGTERM');
-  await client.end();
-  t.match(await child.end(5000), { code: 0, stderr: '' });
-});
+for (const sends of [false, true]) {
+  t.test(`it ends though a client does not close${sends ? ', and goes on sending' : ''}`, async (t) => {
+    const { port, child } = await startBroker(t);
+    const client = await RawClient.open(t, port, true);
+    client.send(connect({ clientId: 'stubborn' }));
+    await client.packet(/^CONNACK/);
+    const flood = setInterval(() => sends && client.socket.write(publish('a', 'b')), 50);
+    t.teardown(() => clearInterval(flood));
+    child.process.kill('SIGTERM');
+    await client.end();
+    t.match(await child.end(5000), { code: 0, stderr: '' });
+  });
+}
 
 t.test('--verbose: connect, disconnect, lost, refused, protocol errors', async (t) => {
   const { port, child } = await startBroker(t, '--verbose');
@@ -194,7 +196,8 @@ t.test('--verbose: connect, disconnect, lost, refused, protocol errors', async (
   const early = await RawClient.open(t, port);
   early.send(packet(0xc0));
   await child.line(/Client <unknown> disconnected due to protocol error/);
-  t.ok(child.lines.slice(5).every((line) => /^\d{10}: .*[^.]\.$/.test(line)), 'every line has a time and one full stop');
+  const odd = child.lines.slice(5).filter((line) => !/^\d{10}: .*[^.]\.$/.test(line));
+  t.strictSame(odd, [], 'every line has a time and one full stop');
   t.equal(child.stderr, '');
 });
 

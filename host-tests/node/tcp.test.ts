@@ -1,8 +1,6 @@
 // src/node/tcp.ts through real sockets: how bytes arrive, what is refused, how connections end.
 
 import t from 'tap';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import {
   concat, connect, disconnect, pingreq, publish, puback, pubrel, subscribe, packet, type ConnectFields,
 } from '../support/packets.js';
@@ -142,12 +140,12 @@ t.test('CONNACK with the refusal arrives before the close, 100 times [MQTT-3.2.2
   for (let i = 0; i < 100; i++) {
     const client = await RawClient.open(t, port);
     // More bytes behind CONNECT than the broker reads: a hasty close would reset the answer away.
-    client.send(connect({ level: 5, clientId: 'x' }), ...(i % 2 ? [new Uint8Array(100_000)] : []));
-    await client.end();
-    if (client.packets[0] !== 'CONNACK new 1' || client.packets.length !== 1) {
+    client.send(concat(connect({ level: 5, clientId: 'x' }), new Uint8Array(i % 2 ? 300_000 : 0)));
+    await client.close();
+    // A reset would do on Linux, which delivers what came before it; other systems throw that away.
+    if (client.packets.join() !== 'CONNACK new 1' || client.errorCode !== '') {
       t.fail(`round ${i}: ${client.packets.join('; ')} ${client.errorCode}`);
     }
-    client.socket.destroy();
   }
   t.pass('100 refusals arrived');
 });
@@ -246,19 +244,15 @@ t.test('acknowledgements of nothing do no harm', async (t) => {
   t.strictSame(client.packets.slice(1), ['PUBCOMP id78', 'PINGRESP']);
 });
 
-t.test('a peer that does not close its side after the broker has closed is cut off', async (t) => {
+t.test('a peer that goes on sending after the broker has closed is cut off', async (t) => {
   const { port } = await startBroker(t);
-  for (const sends of [false, true]) {
-    t.test(sends ? 'and goes on sending' : 'and is silent', async (t) => {
-      const client = await RawClient.open(t, port, true);
-      client.send(pingreq());
-      await client.end();
-      const flood = setInterval(() => sends && client.socket.write(new Uint8Array(100)), 50);
-      t.teardown(() => clearInterval(flood));
-      await client.close(4000);
-      t.ok(client.closed);
-    });
-  }
+  const client = await RawClient.open(t, port, true);
+  client.send(pingreq());
+  await client.end();
+  const flood = setInterval(() => client.socket.write(new Uint8Array(100)), 50);
+  t.teardown(() => clearInterval(flood));
+  await client.close(4000);
+  t.ok(client.closed);
 });
 
 t.test('the packet of the largest default size passes', async (t) => {
@@ -268,13 +262,4 @@ t.test('the packet of the largest default size passes', async (t) => {
   client.send(publish('l', 'y'.repeat(LARGEST - 4 - 5), { qos: 2 }), pubrel(1));
   await client.packet(/^PUBCOMP id1/);
   t.equal((await reader.packet(/^PUBLISH/)).length, 'PUBLISH q2 id1 l '.length + LARGEST - 9);
-});
-
-t.test('a port that somebody else holds is not taken', async (t) => {
-  const holder = createServer().listen(0, '127.0.0.1');
-  await once(holder, 'listening');
-  t.teardown(() => holder.close());
-  const { port } = holder.address() as { port: number };
-  const exit = await new Child(t, process.execPath, [BROKER, 'broker', '--port', String(port)]).end();
-  t.equal(exit.code, 2);
 });

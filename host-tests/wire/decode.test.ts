@@ -39,9 +39,13 @@ t.test('[MQTT-3.1.2-3] [MQTT-3.1.2-11] [MQTT-3.1.2-14] [MQTT-3.1.2-22] every byt
     const outcome = outcomeOf(bytes, packet);
     if (outcome !== (wrong ? MALFORMED : OK)) problems.push(`${flags}: ${outcome}`);
     if (outcome !== OK) continue;
-    const found = [text(bytes, packet.clientIdStart, packet.clientIdEnd),
-      text(bytes, packet.willTopicStart, packet.willTopicEnd), text(bytes, packet.willPayloadStart, packet.willPayloadEnd),
-      text(bytes, packet.userNameStart, packet.userNameEnd), text(bytes, packet.passwordStart, packet.passwordEnd)];
+    const found = [
+      text(bytes, packet.clientIdStart, packet.clientIdEnd),
+      text(bytes, packet.willTopicStart, packet.willTopicEnd),
+      text(bytes, packet.willPayloadStart, packet.willPayloadEnd),
+      text(bytes, packet.userNameStart, packet.userNameEnd),
+      text(bytes, packet.passwordStart, packet.passwordEnd),
+    ];
     const wanted = ['salon', will ? 'etat' : '', will ? 'parti' : '', flags > 127 ? 'moi' : '',
       (flags & 0x40) !== 0 ? 'secret' : ''];
     if (found.join() !== wanted.join()) problems.push(`${flags}: ${found}, wanted ${wanted}`);
@@ -58,7 +62,7 @@ t.test('[MQTT-3.1.2-2] every protocol level', (t) => {
       const outcome = outcomeOf(connectWith(2, name, level), packet);
       const wanted = level === own || level === own + 0x80 ? OK : UNSUPPORTED_LEVEL;
       if (outcome !== wanted) problems.push(`${level}: ${outcome}`);
-      if (outcome === OK && packet.protocolLevel !== own) problems.push(`${level}: recorded as ${packet.protocolLevel}`);
+      if (outcome === OK && packet.protocolLevel !== own) problems.push(`${level}: read as ${packet.protocolLevel}`);
     }
     t.equal(problems.join('\n'), '', `256 levels of ${name}, of which two are taken: its own, plain and for a bridge`);
   }
@@ -119,7 +123,8 @@ t.test('[MQTT-3-8.3-4] [MQTT-3.9.3-2] every byte of requested QoS and of return 
 t.test('[MQTT-2.3.1-1] every packet identifier in every type that carries one', (t) => {
   const templates = [packets.publish('a', 'x', { qos: 1 }), packets.publish('a', 'x', { qos: 2 }), packets.puback(1),
     packets.pubrec(1), packets.pubrel(1), packets.pubcomp(1), packets.subscribe(1, ['a', 0]),
-    packets.unsubscribe(1, 'a'), packets.packet(0x90, Uint8Array.of(0, 1, 0)), packets.packet(0xb0, Uint8Array.of(0, 1))];
+    packets.unsubscribe(1, 'a'), packets.packet(0x90, Uint8Array.of(0, 1, 0)),
+    packets.packet(0xb0, Uint8Array.of(0, 1))];
   const packet = new Packet();
   packet.protocolLevel = 4;
   for (const bytes of templates) {
@@ -148,7 +153,8 @@ t.test('[MQTT-2.3.1-5] a PUBLISH at QoS 0 has no packet identifier: 0, whatever 
 });
 
 t.test('every length of a body, zeros and ones: only packets of the right length are taken', (t) => {
-  const right: Record<number, number> = { 0x20: 2, 0x40: 2, 0x50: 2, 0x62: 2, 0x70: 2, 0xb0: 2, 0xc0: 0, 0xd0: 0, 0xe0: 0 };
+  const right: Record<number, number> =
+    { 0x20: 2, 0x40: 2, 0x50: 2, 0x62: 2, 0x70: 2, 0xb0: 2, 0xc0: 0, 0xd0: 0, 0xe0: 0 };
   const packet = new Packet();
   packet.protocolLevel = 4;
   const problems: string[] = [];
@@ -157,7 +163,8 @@ t.test('every length of a body, zeros and ones: only packets of the right length
       const body = new Uint8Array(length);
       if (length >= 2 && first !== 0x20) body[1] = 1;
       const outcome = outcomeOf(packets.packet(first, body), packet);
-      if (outcome !== (length === right[first] ? OK : MALFORMED)) problems.push(`${first}, ${length} bytes: ${outcome}`);
+      const wanted = length === right[first] ? OK : MALFORMED;
+      if (outcome !== wanted) problems.push(`${first}, ${length} bytes: ${outcome}`);
     }
   }
   t.equal(problems.join('\n'), '', 'nine types, 0 to 300 bytes');
@@ -168,7 +175,8 @@ t.test('[MQTT-3.8.4-4] the filters of a packet can be stepped through again', (t
   const packet = new Packet();
   packet.protocolLevel = 4;
   const filters: [string, number][] = [['a', 0], ['maison/+/temperature', 1], ['#', 2], ['/', 0]];
-  for (const bytes of [packets.subscribe(9, ...filters), packets.unsubscribe(9, ...filters.map(([filter]) => filter))]) {
+  const names = filters.map(([filter]) => filter);
+  for (const bytes of [packets.subscribe(9, ...filters), packets.unsubscribe(9, ...names)]) {
     t.equal(outcomeOf(bytes, packet), OK, `type ${packet.type}`);
     t.equal(packet.filterCount, filters.length, 'their count');
     for (const round of [1, 2]) {

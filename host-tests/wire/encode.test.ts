@@ -7,8 +7,8 @@ import {
 } from '../../src/wire/codes.js';
 import {
   EMPTY_PACKET_BYTES, REMAINING_LENGTH_MAX, SHORT_PACKET_BYTES, connectBytes, encodeAcknowledgement, encodeConnack,
-  encodeConnect, encodeEmpty, encodeField, encodeFiltersHeader, encodeHeader, encodePublish, encodeSubackHeader,
-  encodeUint16, packetBytes, publishBytes,
+  encodeConnect, encodeEmpty, encodeField, encodeFiltersHeader, encodeHeader, encodePublish, encodePublishBody,
+  encodeSubackHeader, encodeUint16, packetBytes, publishBytes,
 } from '../../src/wire/encode.js';
 import * as packets from '../support/packets.js';
 
@@ -83,7 +83,8 @@ function publishProblem(topic: Uint8Array, payload: Uint8Array, flags: number, i
   const wanted = packets.toHex(packets.publish(topic, payload,
     { qos, id, retain: (flags & 1) !== 0, duplicate: (flags & 8) !== 0 }));
   if (found === wanted) return '';
-  return `${topic.length} + ${payload.length} bytes, flags ${flags}: ${found.slice(0, 80)}, wanted ${wanted.slice(0, 80)}`;
+  const sizes = `${topic.length} + ${payload.length} bytes, flags ${flags}`;
+  return `${sizes}: ${found.slice(0, 80)}, wanted ${wanted.slice(0, 80)}`;
 }
 
 t.test('[3.1.1 section 3.3] PUBLISH with every combination of flags', (t) => {
@@ -113,6 +114,20 @@ t.test('[3.1.1 section 2.2.3] PUBLISH around the boundaries of the remaining len
   t.equal(publishBytes(3, 2097147, 0), 2097157, 'the first size with four');
   t.equal(publishBytes(3, 2097144, 1), 2097155, 'the last size with three length bytes, with an identifier');
   t.equal(publishBytes(3, 2097145, 2), 2097157, 'the first size with four, with an identifier');
+  t.end();
+});
+
+t.test('[3.1.1 section 3.3] PUBLISH from a body that stands as it is to be sent', (t) => {
+  for (const payloadBytes of [0, 4, 124, 125, 16380, 16381]) {
+    const payload = new Uint8Array(payloadBytes).fill(0x7e);
+    const body = packets.concat(Uint8Array.of(0, 1, 0x61), payload);
+    for (const retain of [false, true]) {
+      const found = written(publishBytes(1, payloadBytes, 0), (bytes, at) =>
+        encodePublishBody(bytes, at, retain ? 1 : 0, SOURCE, SOURCE + body.length), body);
+      t.ok(found === packets.toHex(packets.publish('a', payload, { retain })),
+        `${payloadBytes} bytes of payload${retain ? ', retained' : ''}`);
+    }
+  }
   t.end();
 });
 
@@ -219,7 +234,8 @@ t.test('[MQTT-3.1.3-1] CONNECT with every combination of flags', (t) => {
   const none = new Uint8Array(0);
   for (const size of [0, 1, 115, 116, 300]) {
     const clientId = new Uint8Array(size).fill(0x7a);
-    t.equal(connectProblem({ flags: 2, level: 4, clientId, keepAlive: 65535 }), '', `client identifier of ${size} bytes`);
+    t.equal(connectProblem({ flags: 2, level: 4, clientId, keepAlive: 65535 }), '',
+      `client identifier of ${size} bytes`);
   }
   t.equal(connectBytes(4, 0xc6, none, none, none, none, none), 14 + 8, 'empty fields have their lengths');
   t.end();

@@ -278,6 +278,8 @@ t.test(`${BATCHES * BATCH_PACKETS} random packets agree with mqtt-packet, SEED=$
 
 /** As JSON with its keys in one order. */
 function sorted(plain: Plain | undefined): string {
-  return JSON.stringify(plain, (_, value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1)) : value);
+  return JSON.stringify(plain, (_, value: unknown) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1));
+  });
 }

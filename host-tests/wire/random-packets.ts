@@ -152,7 +152,8 @@ export class RandomPackets {
   }
 
   #filter(): string {
-    const levels = Array.from({ length: 1 + this.below(5) }, () => this.below(4) === 0 ? '+' : this.#text(this.below(8)));
+    const levels = Array.from({ length: 1 + this.below(5) },
+      () => this.below(4) === 0 ? '+' : this.#text(this.below(8)));
     if (this.below(4) === 0) levels.push('#');
     return levels.join('/') || '#';
   }

@@ -2,7 +2,7 @@
 // Exhaustive where that is feasible. Runs on Node and on XS alike.
 import t from 'tap';
 import { MALFORMED, OK, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID } from '../../src/wire/codes.js';
-import { checkTopicFilter, checkTopicName } from '../../src/wire/topic.js';
+import { TopicLevels, checkTopicFilter, checkTopicName } from '../../src/wire/topic.js';
 import { isUtf8, utf8SequenceBytes } from '../../src/wire/utf8.js';
 import { ascii, toHex } from '../support/packets.js';
 
@@ -50,8 +50,8 @@ function utf8Problem(bytes: Uint8Array, around: Uint8Array): string {
   if (!allows(points, wild, TOPIC_NAME_INVALID, name)) return `checkTopicName of ${toHex(bytes)} is ${name}`;
   const filter = checkTopicFilter(around, start, end);
   const badFilter = wild && !isFilter(bytes);
-  if (!allows(points, badFilter, TOPIC_FILTER_INVALID, filter)) return `checkTopicFilter of ${toHex(bytes)} is ${filter}`;
-  return '';
+  if (allows(points, badFilter, TOPIC_FILTER_INVALID, filter)) return '';
+  return `checkTopicFilter of ${toHex(bytes)} is ${filter}`;
 }
 
 /** Of two faults either may be named. */
@@ -195,3 +195,56 @@ t.test('[MQTT-4.7.3-3] topics of 65,535 bytes, with a fault in the last one', (t
   t.equal(checkTopicName(bytes, 0, 65536), OK, 'the same name with that byte');
   t.end();
 });
+
+/** Levels of `bytes` by a plain walk: [start, end) each, offset by `start`. */
+function rangesOf(bytes: Uint8Array, start: number): string[] {
+  const ranges: string[] = [];
+  let from = 0;
+  for (let at = 0; at <= bytes.length; at++) {
+    if (at < bytes.length && bytes[at] !== SLASH) continue;
+    ranges.push(`${start + from}..${start + at}`);
+    from = at + 1;
+  }
+  return ranges;
+}
+
+/** What `levels` says, as far as it has room; '' if that is what it should say. */
+function levelsProblem(levels: TopicLevels, wanted: readonly string[]): string {
+  if (levels.count !== wanted.length) return `${levels.count} levels, wanted ${wanted.length}`;
+  // Of a topic with more levels than there is room for, the slashes end what fits.
+  const known = Math.min(levels.count, levels.levelsMax);
+  for (let i = 0; i < known; i++) {
+    const found = `${levels.slashes[i]! + 1}..${levels.slashes[i + 1]!}`;
+    if (found !== wanted[i]) return `level ${i}: ${found}, wanted ${wanted[i]}`;
+  }
+  return '';
+}
+
+t.test('[3.1.1 section 4.7.1.1] every level of a topic is found, by the check and by the split', (t) => {
+  const pieces = [0x61, SLASH, 0xc3];
+  const problems: string[] = [];
+  for (let code = 0; code < 3 ** 7; code++) {
+    const letters: number[] = [];
+    for (let rest = code + 1; rest > 0; rest = Math.floor(rest / 3)) letters.push(...twoBytes(pieces[rest % 3]!));
+    const around = new Uint8Array(letters.length + 8).fill(SLASH);
+    around.set(letters, 4);
+    const end = 4 + letters.length;
+    const wanted = rangesOf(Uint8Array.from(letters), 4);
+    for (const levelsMax of [1, 2, 3, 10]) {
+      const levels = new TopicLevels(levelsMax);
+      if (checkTopicName(around, 4, end, levels) !== OK) problems.push(`${toHex(around)} is refused`);
+      const checked = levelsProblem(levels, wanted);
+      const cut = new TopicLevels(levelsMax);
+      cut.split(around, 4, end);
+      const split = levelsProblem(cut, wanted);
+      if (checked + split !== '') problems.push(`${toHex(around)}, room for ${levelsMax}: ${checked} | ${split}`);
+    }
+  }
+  t.equal(problems.slice(0, 5).join('\n'), '', '2,187 topics, with room for 1, 2, 3 and 10 levels');
+  t.end();
+});
+
+/** 0xc3 stands for a character of two bytes. */
+function twoBytes(byte: number): number[] {
+  return byte === 0xc3 ? [0xc3, 0xa9] : [byte];
+}

@@ -179,7 +179,7 @@ export class Broker {
     if ((type === CONNECT) !== (connection.session === NONE)) return PROTOCOL_ERROR;
     const outcome = decode(this.bytes, packet);
     if (outcome !== OK && outcome !== UNSUPPORTED_LEVEL) return outcome;
-    if ((type !== PUBLISH || packet.qos !== 0) && !this.#canAnswer(connection)) {
+    if ((type !== PUBLISH || packet.qos !== 0) && !this.#canAnswer(connection, type)) {
       return this.#stall(connection, OWN_OUTBOX);
     }
     connection.heard = true;
@@ -192,9 +192,9 @@ export class Broker {
   }
 
   /** Whether the outbox has room for the answer to the packet, so that its handler may count on it. */
-  #canAnswer(connection: Connection): boolean {
-    const packet = this.packet;
-    const answerBytes = packet.type === SUBSCRIBE ? packet.filterCount + 7 : SHORT_PACKET_BYTES;
+  #canAnswer(connection: Connection, type: number): boolean {
+    if (type === PUBACK || type === PUBCOMP || type === DISCONNECT) return true;
+    const answerBytes = type === SUBSCRIBE ? this.packet.filterCount + 7 : SHORT_PACKET_BYTES;
     return reserve(this, connection, answerBytes) !== NONE;
   }
 

@@ -15,7 +15,6 @@ import { deliver, keep, mustWait } from './route.js';
 export function handlePublish(broker: Broker, connection: Connection): number {
   const packet = broker.packet;
   const memory = broker.memory;
-  const packetIds = memory.packetIds;
   const qos = packet.qos;
   const topicStart = packet.topicStart;
   const topicEnd = packet.topicEnd;
@@ -23,12 +22,12 @@ export function handlePublish(broker: Broker, connection: Connection): number {
   const payloadEnd = packet.payloadEnd;
   const session = connection.session;
   if (qos === 2) {
-    if (packetIds.has(session, packet.packetId)) { // again: taken already [MQTT-4.3.3-2]
+    if (memory.packetIds.has(session, packet.packetId)) { // again: taken already [MQTT-4.3.3-2]
       broker.counters[count.PUBLISH_RECEIVED]++;
       acknowledge(broker, connection, PUBREC);
       return OK;
     }
-    if (packetIds.counts[session] === packetIds.perSetMax) return RECEIVE_MAXIMUM_EXCEEDED;
+    if (memory.packetIds.counts[session] === memory.packetIds.perSetMax) return RECEIVE_MAXIMUM_EXCEEDED;
   }
   const routed = broker.bytes[topicStart] !== DOLLAR || !isSysTopic(broker.bytes, topicStart, topicEnd);
   const matches = routed ? memory.subscriptions.match(memory.levels) : 0;
@@ -39,14 +38,14 @@ export function handlePublish(broker: Broker, connection: Connection): number {
   if (qos === 1) {
     acknowledge(broker, connection, PUBACK); // [MQTT-4.3.2-2]
   } else if (qos === 2) {
-    packetIds.add(session, packet.packetId);
+    memory.packetIds.add(session, packet.packetId);
     acknowledge(broker, connection, PUBREC); // [MQTT-4.3.3-2]
   }
   if (!routed) {
     broker.counters[count.DROPPED_SYS]++;
     return OK;
   }
-  if (packet.retain) keep(broker, topicStart, topicEnd, payloadStart, payloadEnd, qos << 1 | 1);
+  if ((packet.flags & 1) !== 0) keep(broker, topicStart, topicEnd, payloadStart, payloadEnd, qos << 1 | 1);
   if (matches !== 0) deliver(broker, matches, topicStart, topicEnd, payloadStart, payloadEnd, qos);
   return OK;
 }

@@ -1,7 +1,7 @@
 // Everything a broker ever allocates, made here once from its limits: one buffer for all bytes, and the tables over
 // it. One buffer, because `copyWithin` moves bytes inside it natively and without a view, on XS as on Node.
 //
-//   bytes:  window | inbox 0, 1, … | outbox 0, 1, … | scratch | filter | `$SYS` text | client identifiers |
+//   bytes:  window | inbox 0, 1, … | regions of outboxes | scratch | filter | `$SYS` text | client identifiers |
 //           text of filters | text of retained topics | retained messages | queued messages
 
 import { byteBudget, checkLimits, COUNTER_BYTES, levelBlocks, queueBlocks, retainedBlocks, retainedNodes, sysTopics,
@@ -10,7 +10,7 @@ import { indexColumn } from '../session/columns.js';
 import { Deliveries } from '../session/deliveries.js';
 import { Inbox } from '../session/inbox.js';
 import { MessageStore } from '../session/messages.js';
-import { Outbox } from '../session/outbox.js';
+import { Outbox, OutboxRegions } from '../session/outbox.js';
 import { PacketIdSets } from '../session/packet-ids.js';
 import { TopicLevels } from '../wire/topic.js';
 import { Connection } from './connection.js';
@@ -66,9 +66,10 @@ export class BrokerMemory {
     const keptBase = region(budget.retainedMessages);
     const queuedBase = region(budget.queuedMessages);
 
+    const regions = new OutboxRegions(bytes, outboxes, limits.outboxBytes, connectionsMax);
     this.connections = Array.from({ length: connectionsMax }, (_, slot) => new Connection(slot,
       new Inbox(bytes, inboxes + slot * limits.inboxBytes, limits.inboxBytes),
-      new Outbox(bytes, outboxes + slot * limits.outboxBytes, limits.outboxBytes)));
+      new Outbox(regions)));
     this.dirtySlots = indexColumn(connectionsMax, connectionsMax);
     this.freeSlots = indexColumn(connectionsMax, connectionsMax);
     for (let slot = 0; slot < connectionsMax; slot++) this.freeSlots[slot] = connectionsMax - 1 - slot;

@@ -67,19 +67,18 @@ export function deliver(
 ): void {
   const memory = broker.memory;
   const subscriptions = memory.subscriptions;
-  const queued = memory.queued;
   let message = NONE;
   for (let i = 0; i < matches; i++) {
     const session = subscriptions.matchedSessions[i];
     const slot = memory.sessions.slot[session];
-    const granted = subscriptions.matchedQos[i] < qos ? subscriptions.matchedQos[i] : qos;
+    const granted = qos !== 0 && subscriptions.matchedQos[i] < qos ? subscriptions.matchedQos[i] : qos;
     if (granted === 0) {
       if (slot === NONE) continue;
       deliverNow(broker, memory.connections[slot], topicStart, topicEnd, payloadStart, payloadEnd);
       continue;
     }
     if (message === NONE) {
-      message = queued.store(topicStart, topicEnd, payloadStart, payloadEnd, qos << 1);
+      message = memory.queued.store(topicStart, topicEnd, payloadStart, payloadEnd, qos << 1);
     }
     if (message === NONE || !enqueue(broker, session, message, granted << 1)) {
       if (message === NONE) drop(broker, count.DROPPED_QUEUE_FULL);
@@ -87,7 +86,7 @@ export function deliver(
     }
     if (slot !== NONE) transmitWaiting(broker, memory.connections[slot]);
   }
-  if (message !== NONE) queued.release(message);
+  if (message !== NONE) memory.queued.release(message);
 }
 
 /** QoS 0 goes straight into the outbox, or is dropped when the subscriber does not keep up. */

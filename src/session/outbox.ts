@@ -3,24 +3,39 @@
 //   base            start            end            limit
 //   |   (sent)      | waits for the link |   room    |
 //
-// One instance for each connection, reused; its region lies in the memory of the owner.
+// One instance for each connection, reused. The region comes from a pool when something is to be written and goes
+// back when all of it is sent: a connection that has nothing to say takes none, and few regions stay in use.
 
 import type { Link } from '../link.js';
 import { NONE } from '../wire/codes.js';
 
-export class Outbox {
-  readonly #memory: Uint8Array;
-  readonly #base: number;
-  readonly #limit: number;
-  #start: number;
-  #end: number;
+/** Regions of equal size in the memory of the owner, as many as there are outboxes; a stack of the free ones. */
+export class OutboxRegions {
+  readonly memory: Uint8Array;
+  readonly regionBytes: number;
+  /** Offsets of the free regions; the one that was in use last comes first: its bytes are likely to be in a cache. */
+  readonly free: Int32Array;
+  freeCount: number;
 
-  constructor(memory: Uint8Array, base: number, byteCount: number) {
-    this.#memory = memory;
-    this.#base = base;
-    this.#limit = base + byteCount;
-    this.#start = base;
-    this.#end = base;
+  constructor(memory: Uint8Array, base: number, regionBytes: number, regionCount: number) {
+    this.memory = memory;
+    this.regionBytes = regionBytes;
+    this.free = new Int32Array(regionCount);
+    this.freeCount = regionCount;
+    for (let i = 0; i < regionCount; i++) this.free[i] = base + (regionCount - 1 - i) * regionBytes;
+  }
+}
+
+export class Outbox {
+  readonly #regions: OutboxRegions;
+  /** NONE while the outbox has no region; `start` and `end` are equal then. */
+  #base = NONE;
+  #start = 0;
+  #end = 0;
+  #limit = 0;
+
+  constructor(regions: OutboxRegions) {
+    this.#regions = regions;
   }
 
   /** Bytes that wait. */
@@ -30,9 +45,17 @@ export class Outbox {
 
   /** Where `count` bytes can be written, or NONE when they do not fit. Follow with `commit`. */
   reserve(count: number): number {
-    if (this.#end + count <= this.#limit) return this.#end;
+    if (this.#base === NONE) {
+      const regions = this.#regions;
+      this.#base = this.#start = this.#end = regions.free[--regions.freeCount];
+      this.#limit = this.#base + regions.regionBytes;
+    }
+    return this.#end + count <= this.#limit ? this.#end : this.#compact(count);
+  }
+
+  #compact(count: number): number {
     if (this.#start === this.#base || this.#end - this.#start + count > this.#limit - this.#base) return NONE;
-    this.#memory.copyWithin(this.#base, this.#start, this.#end);
+    this.#regions.memory.copyWithin(this.#base, this.#start, this.#end);
     this.#end -= this.#start - this.#base;
     this.#start = this.#base;
     return this.#end;
@@ -45,19 +68,25 @@ export class Outbox {
 
   /** Hands the link what it takes; returns how many bytes that were. */
   flush(link: Link): number {
+    const regions = this.#regions;
     const writable = link.writableBytes;
     let count = this.#end - this.#start;
     if (count > writable) count = writable;
-    if (count > 0) {
-      link.write(this.#memory, this.#start, this.#start + count);
-      this.#start += count;
+    if (count === 0) return 0;
+    link.write(regions.memory, this.#start, this.#start + count);
+    this.#start += count;
+    if (this.#start === this.#end) {
+      regions.free[regions.freeCount++] = this.#base;
+      this.#base = NONE;
     }
-    if (this.#start === this.#end) this.#start = this.#end = this.#base;
     return count;
   }
 
-  /** Forgets everything, for the next connection. */
+  /** Forgets everything. */
   clear(): void {
-    this.#start = this.#end = this.#base;
+    this.#start = this.#end;
+    if (this.#base === NONE) return;
+    this.#regions.free[this.#regions.freeCount++] = this.#base;
+    this.#base = NONE;
   }
 }

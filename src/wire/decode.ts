@@ -56,8 +56,6 @@ function decodePublish(bytes: Uint8Array, packet: Packet): number {
     return MALFORMED;
   }
   packet.qos = qos;
-  packet.retain = (packet.flags & 1) !== 0;
-  packet.duplicate = packet.flags > 7;
   packet.topicStart = start + 2;
   packet.topicEnd = topicEnd;
   packet.payloadStart = payloadStart;

@@ -26,8 +26,6 @@ export class Packet {
 
   /** PUBLISH */
   qos = 0;
-  duplicate = false;
-  retain = false;
   topicStart = 0;
   topicEnd = 0;
   payloadStart = 0;
@@ -61,5 +59,15 @@ export class Packet {
 
   constructor(levels: TopicLevels | null = null) {
     this.levels = levels;
+  }
+
+  /** PUBLISH: sent before. */
+  get duplicate(): boolean {
+    return (this.flags & 8) !== 0;
+  }
+
+  /** PUBLISH: to be kept, or kept. */
+  get retain(): boolean {
+    return (this.flags & 1) !== 0;
   }
 }

@@ -229,7 +229,7 @@ export function byteBudget(limits: Limits) {
     connections: connectionsMax * (4 + 2 * indexBytes(connectionsMax)),
     sessions: sessionsMax * (2 + indexBytes(connectionsMax) + 1 + 4 + 1 + session + 4) +
       powerOfTwo(sessionsMax) * session,
-    packetIds: sessionsMax * (2 + 2 * powerOfTwo(2 * receiveMax)),
+    packetIds: sessionsMax * (4 + 2 * powerOfTwo(2 * receiveMax)),
     deliveries: queuedMax * (indexBytes(queueBlocks(limits)) + 2 + 1 + 1 + queued) +
       sessionsMax * (3 * queued + 4 + 2 + 8 + 2),
     subscriptions: subscriptionsMax * (session + indexBytes(filterNodes) + 1 + 3 * subscription) +

@@ -164,21 +164,21 @@ for (const sends of [false, true]) {
 t.test('--verbose: connect, disconnect, lost, refused, protocol errors', async (t) => {
   const { port, child } = await startBroker(t, '--verbose');
   const polite = await RawClient.connected(t, port, { clientId: 'polite', keepAlive: 60 });
-  await child.line(/^\d+: New client connected as polite \(p4, c1, k60\)\.$/);
+  await child.line(/^\d+: New client connected from 127\.0\.0\.1:\d+ as polite \(p4, c1, k60\)\.$/);
   polite.send(disconnect());
   await child.line(/^\d+: Client polite disconnected\.$/);
 
   const old = await RawClient.connected(t, port, { clientId: 'old', level: 3, clean: false });
-  await child.line(/New client connected as old \(p3, c0, k0\)/);
+  await child.line(/New client connected from \S+ as old \(p3, c0, k0\)/);
   old.socket.resetAndDestroy();
   await child.line(/Client old closed its connection/);
 
   const five = await RawClient.open(t, port);
   five.send(connect({ level: 5 }));
-  await child.line(/Client refused: unsupported protocol version/);
+  await child.line(/Client from 127\.0\.0\.1:\d+ refused: unsupported protocol version/);
   const nameless = await RawClient.open(t, port);
   nameless.send(connect({ clientId: '', clean: false }));
-  await child.line(/Client refused: identifier rejected/);
+  await child.line(/Client from \S+ refused: identifier rejected/);
 
   const wrong: [name: string, bytes: Uint8Array, words: RegExp][] = [
     ['twice', connect({ clientId: 'twice' }), /Client twice disconnected due to protocol error/],
@@ -195,7 +195,7 @@ t.test('--verbose: connect, disconnect, lost, refused, protocol errors', async (
   }
   const early = await RawClient.open(t, port);
   early.send(packet(0xc0));
-  await child.line(/Client <unknown> disconnected due to protocol error/);
+  await child.line(/Client <unknown> from 127\.0\.0\.1:\d+ disconnected due to protocol error/);
   const odd = child.lines.slice(5).filter((line) => !/^\d{10}: .*[^.]\.$/.test(line));
   t.strictSame(odd, [], 'every line has a time and one full stop');
   t.equal(child.stderr, '');
@@ -209,7 +209,7 @@ t.test('--verbose: keep-alive time-out, takeover, CONNECT that does not come', a
   await RawClient.connected(t, port, { clientId: 'twin' });
   await child.line(/Client twin already connected, closing old connection\./);
   await first.end();
-  await child.line(/Client <unknown> disconnected: no CONNECT in time\./);
+  await child.line(/Client <unknown> from \S+ disconnected: no CONNECT in time\./);
   await silent.end();
   await child.line(/Client sleeper has exceeded timeout, disconnecting\./);
   await sleeper.end();
@@ -218,7 +218,7 @@ t.test('--verbose: keep-alive time-out, takeover, CONNECT that does not come', a
 t.test('--verbose: a client identifier cannot forge lines', async (t) => {
   const { port, child } = await startBroker(t, '--verbose');
   const client = await RawClient.connected(t, port, { clientId: 'evil\n1: Client admin disconnected.\u001b[2J' });
-  const line = await child.line(/New client connected as evil/);
+  const line = await child.line(/New client connected from \S+ as evil/);
   t.match(line, /as evil\?1: Client admin disconnected\.\?\[2J \(p4/);
   client.send(disconnect());
   await child.line(/Client evil\?1.* disconnected\.$/);

@@ -163,8 +163,10 @@ export class Broker {
         return at;
       }
       const outcome = packetEnd < 0 ? packetEnd : this.#handle(connection);
-      if (outcome === STALLED) return at;
-      if (outcome < 0) refuse(this, connection, outcome);
+      if (outcome !== OK) {
+        if (outcome === STALLED) return at;
+        refuse(this, connection, outcome);
+      }
       if (connection.link === null) return end;
       at = packetEnd;
     }
@@ -186,8 +188,6 @@ export class Broker {
     const handled = type === PUBLISH ? handlePublish(this, connection) : this.#dispatch(connection, type, outcome);
     if (handled === STALLED) return this.#stall(connection, SLOW_SUBSCRIBER);
     this.counters[count.MESSAGES_RECEIVED]++;
-    connection.waited = false;
-    connection.stalledMs = 0;
     return handled;
   }
 

@@ -35,11 +35,11 @@ export function handlePublish(broker: Broker, connection: Connection): number {
       mustWait(broker, connection, matches, qos, topicEnd - topicStart + payloadEnd - payloadStart)) return STALLED;
 
   broker.counters[count.PUBLISH_RECEIVED]++;
-  if (qos === 1) {
-    acknowledge(broker, connection, PUBACK); // [MQTT-4.3.2-2]
-  } else if (qos === 2) {
-    memory.packetIds.add(session, packet.packetId);
-    acknowledge(broker, connection, PUBREC); // [MQTT-4.3.3-2]
+  if (qos !== 0) {
+    connection.waited = false;
+    connection.stalledMs = 0;
+    if (qos === 2) memory.packetIds.add(session, packet.packetId);
+    acknowledge(broker, connection, qos === 1 ? PUBACK : PUBREC); // [MQTT-4.3.2-2], [MQTT-4.3.3-2]
   }
   if (!routed) {
     broker.counters[count.DROPPED_SYS]++;

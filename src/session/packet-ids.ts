@@ -9,12 +9,15 @@ export class PacketIdSets {
   readonly perSetMax: number;
   readonly #cells: Uint16Array;
   readonly #mask: number;
+  /** Identifiers of each set that do not sit in their own cell; usually none. */
+  readonly #displaced: Uint16Array;
 
   constructor(setCount: number, perSetMax: number) {
     let size = 2;
     while (size < perSetMax * 2) size *= 2;
     this.perSetMax = perSetMax;
     this.counts = new Uint16Array(setCount);
+    this.#displaced = new Uint16Array(setCount);
     this.#cells = new Uint16Array(setCount * size);
     this.#mask = size - 1;
   }
@@ -34,9 +37,11 @@ export class PacketIdSets {
   add(set: number, packetId: number): boolean {
     if (this.counts[set] >= this.perSetMax) return false;
     const base = set * (this.#mask + 1);
-    let cell = packetId & this.#mask;
+    const home = packetId & this.#mask;
+    let cell = home;
     while (this.#cells[base + cell] !== 0) cell = cell + 1 & this.#mask;
     this.#cells[base + cell] = packetId;
+    if (cell !== home) this.#displaced[set]++;
     this.counts[set]++;
     return true;
   }
@@ -50,15 +55,19 @@ export class PacketIdSets {
       hole = hole + 1 & this.#mask;
     }
     this.counts[set]--;
+    if (hole !== (packetId & this.#mask)) this.#displaced[set]--;
+    this.#cells[base + hole] = 0;
+    if (this.#displaced[set] === 0) return true;
     // Move back what probed past the hole, so that no search ends early.
     for (let cell = hole + 1 & this.#mask; this.#cells[base + cell] !== 0; cell = cell + 1 & this.#mask) {
       const home = this.#cells[base + cell] & this.#mask;
       if ((cell - home & this.#mask) >= (cell - hole & this.#mask)) {
         this.#cells[base + hole] = this.#cells[base + cell];
+        this.#cells[base + cell] = 0;
+        if (hole === home) this.#displaced[set]--;
         hole = cell;
       }
     }
-    this.#cells[base + hole] = 0;
     return true;
   }
 
@@ -67,6 +76,7 @@ export class PacketIdSets {
     if (this.counts[set] === 0) return;
     const base = set * (this.#mask + 1);
     this.#cells.fill(0, base, base + this.#mask + 1);
+    this.#displaced[set] = 0;
     this.counts[set] = 0;
   }
 }

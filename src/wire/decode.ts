@@ -47,6 +47,7 @@ function decodePublish(bytes: Uint8Array, packet: Packet): number {
   if (start + 2 > end) return MALFORMED;
   const topicEnd = start + 2 + (bytes[start] << 8 | bytes[start + 1]);
   let payloadStart = topicEnd;
+  packet.packetId = 0;
   if (qos !== 0) {
     payloadStart += 2;
     if (payloadStart > end) return MALFORMED;
@@ -174,11 +175,11 @@ function connectFlagsAreValid(flags: number, level: number): boolean {
   if ((flags & CONNECT_RESERVED) !== 0) return false; // [MQTT-3.1.2-3]
   const willQos = flags >> CONNECT_WILL_QOS_SHIFT & 3;
   if (willQos === 3) return false; // [MQTT-3.1.2-14]
-  if ((flags & CONNECT_WILL) === 0 && (willQos !== 0 || (flags & CONNECT_WILL_RETAIN) !== 0)) {
-    return false; // [MQTT-3.1.2-11], [MQTT-3.1.2-13], [MQTT-3.1.2-15]
-  }
-  // A password without a user name [MQTT-3.1.2-22]; MQTT 3.1 does not say, so neither do we there.
-  return level === LEVEL_3_1 || (flags & (CONNECT_USER_NAME | CONNECT_PASSWORD)) !== CONNECT_PASSWORD;
+  if ((flags & (CONNECT_USER_NAME | CONNECT_PASSWORD)) === CONNECT_PASSWORD) return false; // [MQTT-3.1.2-22]
+  // Bits of a will that is not there: forbidden [MQTT-3.1.2-11], [MQTT-3.1.2-13], [MQTT-3.1.2-15], and in MQTT 3.1
+  // disregarded.
+  return (flags & CONNECT_WILL) !== 0 || level === LEVEL_3_1 ||
+    (willQos === 0 && (flags & CONNECT_WILL_RETAIN) === 0);
 }
 
 /** Client identifier, will, user name, password: in this order [MQTT-3.1.3-1], and nothing after them. */
@@ -203,11 +204,14 @@ function decodeConnectPayload(bytes: Uint8Array, packet: Packet, start: number):
     packet.willPayloadEnd = fieldEnd;
   }
   packet.userNameStart = packet.userNameEnd = packet.passwordStart = packet.passwordEnd = fieldEnd;
+  // In MQTT 3.1 the remaining length comes before the flags: the packet may end where a login would begin.
+  if (packet.protocolLevel === LEVEL_3_1 && fieldEnd === packet.end) return OK;
   if ((flags & CONNECT_USER_NAME) !== 0) {
     packet.userNameStart = fieldEnd + 2;
     fieldEnd = field(bytes, packet, fieldEnd);
     if (fieldEnd < 0 || !isUtf8(bytes, packet.userNameStart, fieldEnd)) return MALFORMED; // [MQTT-3.1.3-11]
     packet.userNameEnd = fieldEnd;
+    if (packet.protocolLevel === LEVEL_3_1 && fieldEnd === packet.end) return OK;
   }
   if ((flags & CONNECT_PASSWORD) !== 0) {
     packet.passwordStart = fieldEnd + 2;

@@ -32,8 +32,7 @@ function flagsAreValid(type: number, flags: number, protocolLevel: number): bool
 export function frame(
   bytes: Uint8Array, start: number, end: number, packetBytesMax: number, packet: Packet,
 ): number {
-  packet.start = start;
-  packet.end = start;
+  packet.start = packet.end = start;
   if (start >= end) return INCOMPLETE;
   const first = bytes[start];
   packet.type = first >> 4;

@@ -148,12 +148,20 @@ export function checkLimits(limits: Limits): void {
   holdsOne(limits, 'queueBytes', queueBlocks(limits));
   holdsOne(limits, 'retainedBytes', retainedBlocks(limits));
   notBelow(limits, 'sessionQueuedBytesMax', 'packetBytesMax');
-  const memoryBytes = byteBudget(limits).memory;
-  if (memoryBytes > 0x7fffffff) {
-    throw new RangeError(`these limits need ${memoryBytes} bytes of buffers, more than the 2147483647 that can be ` +
+  const budget = byteBudget(limits);
+  if (budget.memory > BYTES_MAX) {
+    throw new RangeError(`these limits need ${budget.memory} bytes of buffers, more than the ${BYTES_MAX} that can be ` +
       `addressed: lower packetBytesMax (${limits.packetBytesMax}) or clientsMax (${limits.clientsMax})`);
   }
+  for (const [name, bytes] of Object.entries(budget.columnLines)) {
+    if (bytes > BYTES_MAX) {
+      throw new RangeError(`these limits need ${bytes} bytes for the tables of ${name}, more than ${BYTES_MAX}`);
+    }
+  }
 }
+
+/** Offsets are 32-bit integers. */
+const BYTES_MAX = 0x7fffffff;
 
 function between(limits: Limits, name: keyof Limits, least: number, most: number): void {
   const value = limits[name] as number;

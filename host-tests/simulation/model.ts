@@ -59,6 +59,8 @@ class Connection {
 export interface Links {
   /** The connection is about to end: whatever still comes from it must be given to `observe` now. */
   ending(number: number): void;
+  /** Something happened that a test should meet now and then. */
+  met(what: string): void;
   /** Whether the client does not read all: QoS 0 may be dropped for want of room, bytes may be lost. */
   congested(number: number): boolean;
 }
@@ -128,7 +130,9 @@ export class Model {
     session.connection = null;
     session.queue.lost(lossy);
     if (session.clean) this.#sessions.delete(connection.clientId);
-    if (withWill && connection.will !== null) this.#route(connection.will, connection.will.retain);
+    if (!withWill || connection.will === null) return;
+    this.#links.met('wills');
+    this.#route(connection.will, connection.will.retain);
   }
 
   /** DISCONNECT: the will is forgotten [MQTT-3.14.4-3]. */
@@ -237,13 +241,15 @@ export class Model {
     if (connection === undefined) throw new Error(`received "${words}" on a connection that has ended`);
     const { line } = connection;
     const seen = parsePublish(words);
-    if (seen === null || connection.clientId === null || line.answers[0]?.startsWith('CONNACK')) {
-      if (words.startsWith('PUBREL ') && this.#session(number).queue.takeRelease(Number(words.slice(9)))) return;
+    if (connection.clientId === null || line.answers[0]?.startsWith('CONNACK')) {
       line.takeAnswer(words); // CONNACK comes first [MQTT-3.2.0-1]
-    } else if (seen.qos === 0 && !seen.retain) {
-      line.takePublish(seen);
+    } else if (seen !== null) {
+      if (seen.qos === 0 && !seen.retain) line.takePublish(seen);
+      else this.#session(number).queue.takePublish(seen);
+    } else if (words.startsWith('PUBREL ') && this.#session(number).queue.takeRelease(Number(words.slice(9)))) {
+      this.#links.met('PUBREL again');
     } else {
-      this.#session(number).queue.takePublish(seen);
+      line.takeAnswer(words);
     }
   }
 

@@ -2,7 +2,7 @@
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
-import { publish, subscribe } from '../support/packets.js';
+import { puback, publish, subscribe } from '../support/packets.js';
 import { connected, makeBroker } from '../support/peer.js';
 
 t.test('a flush survives that every slot has more to send when its link drains within the turn', (t) => {
@@ -26,5 +26,20 @@ t.test('a flush survives that every slot has more to send when its link drains w
     t.equal(packets.filter((packet) => packet.startsWith('PUBLISH q0 retain')).length, 8);
   }
   checkInvariants(broker);
+  t.end();
+});
+
+t.test('a retained message that goes leaves no replay on it, though two filters of a session wait for it', (t) => {
+  const broker = makeBroker({ inflightMax: 1 });
+  const publisher = connected(broker, { clientId: 'publisher' });
+  publisher.send(publish('a', 'kept', { qos: 1, id: 1, retain: true }));
+  publisher.send(publish('b', 'kept', { qos: 1, id: 2, retain: true }));
+  const subscriber = connected(broker, { clientId: 'subscriber' });
+  subscriber.send(subscribe(1, ['b', 1])); // the one message in flight
+  subscriber.send(subscribe(2, ['a', 1], ['+', 1]));
+  publisher.send(publish('a', '', { retain: true }));
+  checkInvariants(broker);
+  t.same(subscriber.received(), ['PUBLISH q0 a '], 'the clearing message itself, live');
+  t.same(subscriber.send(puback(1)), ['PUBLISH q1 id2 retain b kept'], 'and of the two retained ones what is left');
   t.end();
 });

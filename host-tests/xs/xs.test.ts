@@ -7,7 +7,8 @@ import { bundleForXs, xsEngine } from './engine.js';
 declare const HOST_TESTS: string;
 
 /** Deterministic suites, relative to this folder. */
-const SUITES = ['controls.ts', 'budget.ts'];
+const SUITES = ['controls.ts', 'budget.ts', '../wire/decode.test.ts', '../wire/encode.test.ts',
+  '../wire/frame.test.ts', '../wire/packet-ids.test.ts', '../wire/topic.test.ts', '../wire/vectors.test.ts'];
 
 for (const bits of [32, 64] as const) {
   const engine = await xsEngine(bits);

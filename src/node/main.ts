@@ -5,6 +5,7 @@
 import { Broker } from '../broker/broker.js';
 import { randomInt } from 'node:crypto';
 import packageJson from '../../package.json' with { type: 'json' };
+import { byteBudget } from '../limits.js';
 import { ConnectionLog } from './log.js';
 import { brokerHelp, parseBrokerArguments, UsageError, type BrokerCommand } from './options.js';
 import { TcpBroker } from './tcp.js';
@@ -31,11 +32,7 @@ function print(text: string): void {
 async function runBroker(command: BrokerCommand): Promise<void> {
   if (command.help) return print(brokerHelp());
   const log = new ConnectionLog((line) => print(`${line}\n`));
-  const broker = new Broker(command.limits, {
-    random: () => randomInt(0x1_0000_0000),
-    version: `maisonnette ${packageJson.version}`,
-    ...(command.verbose ? { observer: log } : {}),
-  });
+  const broker = construct(command, log);
   log.attach(broker);
   const server = new TcpBroker(broker);
   const { port } = await listen(server, command);
@@ -47,6 +44,19 @@ async function runBroker(command: BrokerCommand): Promise<void> {
   process.on('SIGINT', end);
   process.on('SIGTERM', end);
   print(greeting(command.host, port));
+}
+
+function construct({ limits, verbose }: BrokerCommand, observer: ConnectionLog): Broker {
+  try {
+    return new Broker(limits, {
+      random: () => randomInt(0x1_0000_0000),
+      version: `maisonnette ${packageJson.version}`,
+      ...(verbose ? { observer } : {}),
+    });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UsageError(`this machine cannot give the ${byteBudget(limits).total} bytes that these limits need`);
+  }
 }
 
 async function listen(server: TcpBroker, { host, port }: BrokerCommand): Promise<{ port: number }> {
@@ -65,9 +75,10 @@ async function listen(server: TcpBroker, { host, port }: BrokerCommand): Promise
 }
 
 function greeting(host: string, port: number): string {
-  const local = host === '127.0.0.1' || host === '::1' || host === 'localhost';
-  const at = port === 1883 ? '' : ` -p ${port}`;
-  return `maisonnette ${packageJson.version}: MQTT broker on ${host}:${port}
+  const local = host.startsWith('127.') || host === '::1' || host === 'localhost';
+  const reached = host === '127.0.0.1' || host === 'localhost' || host === '0.0.0.0' || host === '::';
+  const at = `${reached ? '' : ` -h ${host}`}${port === 1883 ? '' : ` -p ${port}`}`;
+  return `maisonnette ${packageJson.version}: MQTT broker on ${host.includes(':') ? `[${host}]` : host}:${port}
 try it:    mosquitto_sub${at} -t 'maison/#' -v
            mosquitto_pub${at} -t maison/salon/temperature -m 21.4
 ${local ? `network:   only this machine can connect; to open it, add --host 0.0.0.0
@@ -75,6 +86,11 @@ ${local ? `network:   only this machine can connect; to open it, add --host 0.0.
 `}stop:      Ctrl-C
 `;
 }
+
+// Whoever reads the log may leave; the broker stays.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
 
 main(process.argv.slice(2)).catch((error: unknown) => {
   if (!(error instanceof UsageError)) throw error;

@@ -55,8 +55,10 @@ export function parseBrokerArguments(args: readonly string[]): BrokerCommand {
   if (typeof values['queue-full'] === 'string') given.queueFull = values['queue-full'] as QueueFull;
   const port = typeof values['port'] === 'string' ? wholeNumber('port', values['port']) : 1883;
   if (port > 65_535) throw new UsageError(`--port is ${port}: it must be 0 to 65535`);
+  const host = typeof values['host'] === 'string' ? values['host'] : '127.0.0.1';
+  if (host === '') throw new UsageError('--host is empty: give an address, or leave it out for this machine only');
   return {
-    host: typeof values['host'] === 'string' ? values['host'] : '127.0.0.1',
+    host,
     port,
     verbose: values['verbose'] === true,
     help: values['help'] === true,
@@ -78,7 +80,7 @@ function parse(args: readonly string[]): Record<string, string | boolean | undef
       Record<string, string | boolean | undefined>;
   } catch (error) {
     // Node's sentence names the option; what follows its first full stop is advice about quoting.
-    throw new UsageError((error as Error).message.split('. ')[0]!);
+    throw new UsageError((error as Error).message.split(/\.\s/)[0]!);
   }
 }
 

@@ -8,7 +8,7 @@ import { NONE } from '../wire/codes.js';
 
 /** Bytes that may wait in one socket before its link takes no more. */
 const SOCKET_BYTES_MAX = 1024 * 1024;
-/** How long a peer may take to close its side after ours. */
+/** How long a peer may take to close its side after ours, whatever it sends meanwhile. */
 const CLOSE_TIMEOUT_MS = 2000;
 const TICK_MS = 250;
 
@@ -42,7 +42,8 @@ export class TcpLink implements Link {
     this.closed = true;
     this.socket.resume();
     this.socket.end();
-    this.socket.setTimeout(CLOSE_TIMEOUT_MS, () => this.socket.destroy());
+    const timer = setTimeout(() => this.socket.destroy(), CLOSE_TIMEOUT_MS);
+    this.socket.once('close', () => clearTimeout(timer));
   }
 }
 

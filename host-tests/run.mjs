@@ -32,20 +32,19 @@ function installPackages() {
   writeFileSync(stamp, lock);
 }
 
-function entryPoints() {
-  const entries = [];
-  for (const name of readdirSync(here, { recursive: true })) {
-    if (/^(node_modules|\.build|\.cache)/.test(name)) continue;
-    if (/\.(test|main)\.ts$/.test(name)) entries.push(join(here, name));
-  }
-  return entries.sort();
+/** The programs, and of the tests those whose path contains one of `words`; all of them if there are none. */
+function entryPoints(words) {
+  const names = readdirSync(here, { recursive: true }).filter((name) => !/^(node_modules|\.build|\.cache)/.test(name));
+  const tests = names.filter((name) => name.endsWith('.test.ts') &&
+    (words.length === 0 || words.some((word) => `/${name}`.includes(word))));
+  return [...names.filter((name) => name.endsWith('.main.ts')), ...tests].sort().map((name) => join(here, name));
 }
 
-/** Bundles every `*.test.ts` and `*.main.ts`; packages stay imports, everything else is inlined. */
-async function bundle() {
+/** Bundles programs and tests; packages stay imports, everything else is inlined. Resolves to the files made. */
+async function bundle(words) {
   const { build } = await import('esbuild');
   mkdirSync(built, { recursive: true });
-  const entries = entryPoints();
+  const entries = entryPoints(words);
   await build({
     entryPoints: entries, outdir: built, outbase: here, bundle: true, packages: 'external',
     platform: 'node', target: 'node20', format: 'esm', sourcemap: 'inline', logLevel: 'warning',
@@ -96,14 +95,12 @@ const [mode, ...args] = process.argv.slice(2);
 installPackages();
 const builtBroker = run('npm', ['run', '--silent', 'build']);
 if (builtBroker !== 0) process.exit(builtBroker);
-const files = await bundle();
+const files = await bundle(mode === 'test' ? args : ['no test']);
 
 if (mode === 'test') {
   const types = run('node', [join(here, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', root]);
   if (types !== 0) process.exit(types);
-  const wanted = files.filter((file) => file.endsWith('.test.js') &&
-    (args.length === 0 || args.some((arg) => file.includes(arg))));
-  process.exit(await runTests(wanted));
+  process.exit(await runTests(files.filter((file) => file.endsWith('.test.js'))));
 } else {
   const program = files.find((file) => file.endsWith(`${mode}.main.js`));
   if (!program) {

@@ -130,8 +130,8 @@ export function checkLimits(limits: Limits): void {
     const value = limits[name];
     if (typeof value === 'string') continue;
     const least = name === 'sysIntervalMs' || name === 'slowSubscriberMs' ? 0 : 1;
-    if (!Number.isSafeInteger(value) || value < least) {
-      throw new RangeError(`${name} is ${value}: it must be a whole number of at least ${least}`);
+    if (!Number.isSafeInteger(value) || value < least || value > BYTES_MAX) {
+      throw new RangeError(`${name} is ${value}: it must be a whole number, ${least} to ${BYTES_MAX}`);
     }
   }
   if (!Object.values<string>(QueueFull).includes(limits.queueFull)) {

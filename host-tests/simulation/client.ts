@@ -26,6 +26,9 @@ interface Waiting {
   step: Step;
 }
 
+/** Sixteen, as `freeId` wants; a client has fewer messages than that unacknowledged. */
+const IDENTIFIERS = [1, 2, 3, 65_535, 17, 18, 19, 32, 65, 66, 67, 64, 129, 4, 257, 16] as const;
+
 /** One connection: bytes on their way to the broker, and packets that the client has not looked at yet. */
 export class Wire {
   readonly number: number;
@@ -135,10 +138,10 @@ export class Client {
     return this.#outgoing.size;
   }
 
-  /** An identifier that is not in use; they go round soon, so that they are used again. */
+  /** An identifier that is not in use: few, so that they are used again, and alike in their low bits. */
   freeId(): number {
-    do this.#lastId = this.#lastId % 24 + 1; while (this.#outgoing.has(this.#lastId));
-    return this.#lastId;
+    do this.#lastId = (this.#lastId * 5 + 3) % IDENTIFIERS.length; while (this.#outgoing.has(IDENTIFIERS[this.#lastId]!));
+    return IDENTIFIERS[this.#lastId]!;
   }
 
   publish(wire: Wire, message: Message, retain: boolean): void {

@@ -38,7 +38,7 @@ export function act(world: World): void {
   const { random } = world;
   const what = random.weighted(WEIGHTS);
   if (what === 'time') {
-    world.pass(random.chance(80) ? random.between(20, 700) : random.between(1000, 5000));
+    world.pass(someTime(world));
   } else if (what === 'publishLocally') {
     const { topic, payload, qos } = someMessage(world, null);
     world.publishLocally(topic, payload, qos, random.chance(30));
@@ -54,6 +54,18 @@ export function act(world: World): void {
       (wire.accepted || (world.judge.model !== null && random.chance(10))));
     if (ready.length > 0) ACTS[what]!(world, random.pick(ready));
   }
+}
+
+/** Often just before or after somebody has been silent for too long. */
+function someTime(world: World): number {
+  const { random } = world;
+  const waiting = world.wires.filter((wire) => wire.keepAliveMs > 0 && wire.quietMs >= 0);
+  if (waiting.length > 0 && random.chance(50)) {
+    const { quietMs, keepAliveMs } = random.pick(waiting);
+    const leftMs = quietMs + 1.5 * keepAliveMs - world.nowMs;
+    if (leftMs > 1) return leftMs + random.between(-1, 1);
+  }
+  return random.chance(80) ? random.between(20, 700) : random.between(1000, 5000);
 }
 
 /** A message that is like no other: publisher, number and QoS stand in its payload; or an empty one. */

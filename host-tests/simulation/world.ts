@@ -47,7 +47,7 @@ export class World {
   nowMs = 0;
   /** The number of the last message, and how many unacknowledged ones a client has at most. */
   lastNumber = 0;
-  outgoingMax = 16;
+  outgoingMax = 12;
   /** Told of each message before it is sent. */
   published: (message: Message, again: boolean) => void = () => {};
   /** Connections that the core ended since the last tick began. */

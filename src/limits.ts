@@ -1,7 +1,10 @@
-// How much of everything: the one place where sizes are chosen. A broker allocates all of it when it is constructed
-// and nothing afterwards. Called by whoever constructs a broker; imports nothing.
+// How much of everything: the one place where sizes are chosen. A broker allocates all of it when
+// it is constructed and nothing afterwards. Called by whoever constructs a broker; imports nothing.
 
-/** What an offline session's queue, or that of a subscriber given up waiting for, does with one message too many. */
+/**
+ * What an offline session's queue, or that of a subscriber given up waiting for, does with one
+ * message too many.
+ */
 export const QueueFull = Object.freeze({
   /** The new message is not taken. */
   REFUSE_NEW: 'refuse-new',
@@ -15,7 +18,9 @@ export type QueueFull = typeof QueueFull[keyof typeof QueueFull];
 export interface Limits {
   /** Clients connected at once. */
   clientsMax: number;
-  /** Links open at once: clients, and those that have not sent CONNECT or are about to be refused. */
+  /**
+   * Links open at once: clients, and those that have not sent CONNECT or are about to be refused.
+   */
   connectionsMax: number;
   /** Sessions, connected or kept for clients that are away. */
   sessionsMax: number;
@@ -34,7 +39,10 @@ export interface Limits {
   /** Levels of a topic filter or retained topic. */
   topicLevelsMax: number;
   subscriptionsMax: number;
-  /** Distinct levels over all filters: `maison/salon/temperature` and `maison/salon/humidite` take four. */
+  /**
+   * Distinct levels over all filters: `maison/salon/temperature` and `maison/salon/humidite` take
+   * four.
+   */
   subscriptionNodesMax: number;
   retainedMax: number;
   /** Distinct levels over all retained topics. */
@@ -69,7 +77,10 @@ export interface Limits {
 
 /** Blocks that hold the text of levels in a topic tree; most levels of a house take one. */
 export const LEVEL_BLOCK_BYTES = 16;
-/** Topics under `$SYS/broker` that the broker itself retains, beside `retainedMax`, and their distinct levels. */
+/**
+ * Topics under `$SYS/broker` that the broker itself retains, beside `retainedMax`, and their
+ * distinct levels.
+ */
 export const SYS_TOPICS_MAX = 40;
 export const SYS_NODES_MAX = 80;
 /** Bytes of such a topic, and of the topic with its value. */
@@ -82,8 +93,8 @@ const KIB = 1024;
 const MIB = 1024 * 1024;
 
 /**
- * Limits for a host with an operating system. Whatever is not given follows from what is; memory that is never
- * used is only reserved. Throws RangeError as `checkLimits` does.
+ * Limits for a host with an operating system. Whatever is not given follows from what is; memory
+ * that is never used is only reserved. Throws RangeError as `checkLimits` does.
  */
 export function hostLimits(given: Partial<Limits> = {}): Limits {
   const clientsMax = given.clientsMax ?? 1024;
@@ -181,7 +192,10 @@ function holdsOne(limits: Limits, name: 'queueBytes' | 'retainedBytes', blocks: 
     `packetBytesMax, which is ${limits.packetBytesMax}`);
 }
 
-/** Blocks for the text of a tree's levels: one and a half for each, since a few levels are longer than a block. */
+/**
+ * Blocks for the text of a tree's levels: one and a half for each, since a few levels are longer
+ * than a block.
+ */
 export function levelBlocks(nodesMax: number): number {
   return nodesMax + (nodesMax >> 1);
 }
@@ -205,9 +219,10 @@ export function queueBlocks(limits: Limits): number {
 }
 
 /**
- * Bytes of typed arrays that a broker with these limits allocates, by what they are for. `memory` is the one buffer
- * that holds all bytes of packets, messages and topics; `columns` are the tables; `total` is their sum. Objects of
- * the engine come on top: about 40 for the tables and 4 for each connection.
+ * Bytes of typed arrays that a broker with these limits allocates, by what they are for. `memory`
+ * is the one buffer that holds all bytes of packets, messages and topics; `columns` are the tables;
+ * `total` is their sum. Objects of the engine come on top: about 40 for the tables and 4 for each
+ * connection.
  */
 export function byteBudget(limits: Limits) {
   const {
@@ -222,7 +237,10 @@ export function byteBudget(limits: Limits) {
     window: limits.windowBytes,
     inboxes: connectionsMax * limits.inboxBytes,
     outboxes: connectionsMax * limits.outboxBytes,
-    /** One message laid out flat: a will, a retained message on its way to a queue, a topic of `$SYS`. */
+    /**
+     * One message laid out flat: a will, a retained message on its way to a queue, a topic of
+     * `$SYS`.
+     */
     scratch: limits.packetBytesMax,
     /** The filter of a replay. */
     filter: limits.packetBytesMax,

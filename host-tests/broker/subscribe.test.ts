@@ -110,7 +110,7 @@ t.test('[MQTT-3.10.4-1] what a client unsubscribes from is delivered no more, an
 });
 
 t.test('4.7.1: filters match exactly the topics that the specification says', (t) => {
-  const topics = ['a', 'b', 'A', 'a/b', 'a/b/c', 'a/', '/a', '/', '//', 'a//b', 'aa', 'a/bb', '$a', '$a/b', '+'.replace('+', 'p')];
+  const topics = ['a', 'b', 'A', 'a/b', 'a/b/c', 'a/', '/a', '/', '//', 'a//b', 'aa', 'a/bb', '$a', '$a/b', 'p'];
   const cases: Record<string, string[]> = {
     'a': ['a'], 'A': ['A'], 'aa': ['aa'], '/': ['/'], '//': ['//'], 'a/': ['a/'], '/a': ['/a'],
     '#': topics.filter((topic) => topic[0] !== '$'),
@@ -128,7 +128,7 @@ t.test('4.7.1: filters match exactly the topics that the specification says', (t
     'a/b/#': ['a/b', 'a/b/c'],
     '+/+/+': ['a/b/c', 'a//b', '//'],
     '//#': ['//'],
-    '$a': ['$a'], '$a/#': ['$a', '$a/b'], '$a/+': ['$a/b'], '$+'.replace('+', 'b'): [],
+    '$a': ['$a'], '$a/#': ['$a', '$a/b'], '$a/+': ['$a/b'],
     '+/b/#': ['a/b', 'a/b/c'],
   };
   const { broker, publisher, subscriber } = pair();

@@ -65,7 +65,8 @@ function someTime(world: World): number {
     const leftMs = quietMs + 1.5 * keepAliveMs - world.nowMs;
     if (leftMs > 1) return leftMs + random.between(-1, 1);
   }
-  return random.chance(80) ? random.between(20, 700) : random.between(1000, 5000);
+  if (random.chance(20)) return 0;
+  return random.chance(80) ? random.between(1, 700) : random.between(1000, 5000);
 }
 
 /** A message that is like no other: publisher, number and QoS stand in its payload; or an empty one. */

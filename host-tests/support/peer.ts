@@ -1,7 +1,8 @@
 // A peer of the core without a network: an in-memory link whose room, loss and reading the test decides, and a client
 // end that sends bytes and reads packets in words. Runs on Node and on XS.
 
-import { Broker, type BrokerOptions } from '../../src/broker/broker.js';
+import { Broker } from '../../src/broker/broker.js';
+import type { BrokerOptions } from '../../src/broker/options.js';
 import { hostLimits, type Limits } from '../../src/limits.js';
 import type { Link } from '../../src/link.js';
 import { NONE } from '../../src/wire/codes.js';

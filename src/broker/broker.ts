@@ -1,9 +1,11 @@
-// The broker: slots for links, the one switch over packet types, and time. A platform binding constructs it, reports
-// what happens to its links through `connected`, `received`, `writable`, `disconnected`, calls `flush` once at the
-// end of a turn in which it reported anything, and `tick` several times a second to once a second.
+// The broker: slots for links, the one switch over packet types, and time. A platform binding
+// constructs it, reports what happens to its links through `connected`, `received`, `writable`,
+// `disconnected`, calls `flush` once at the end of a turn in which it reported anything, and `tick`
+// several times a second to once a second.
 //
-// Invariants: no method throws for anything a peer sends; none allocates; a link is closed by the broker or reported
-// lost by the platform, never both; what a peer does wrong ends that peer's connection and touches no other.
+// Invariants: no method throws for anything a peer sends; none allocates; a link is closed by the
+// broker or reported lost by the platform, never both; what a peer does wrong ends that peer's
+// connection and touches no other.
 
 import type { Limits } from '../limits.js';
 import type { Link } from '../link.js';
@@ -25,32 +27,9 @@ import { handleConnect } from './handle-connect.js';
 import { handlePuback, handlePubcomp, handlePublish, handlePubrec, handlePubrel } from './handle-publish.js';
 import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.js';
 import { BrokerMemory } from './memory.js';
+import type { BrokerOptions } from './options.js';
 import { publishLocally } from './publish-locally.js';
 import { SysTopics } from './sys-topics.js';
-
-export interface BrokerOptions {
-  /** Random integer, 0 to 2³²-1: names clients that give no identifier. Need not be secret, should not repeat. */
-  random: () => number;
-  /** Name and version, for `$SYS/broker/version`. */
-  version: string;
-  /**
-   * Accepts or refuses a login: a CONNACK return code, ACCEPTED, REFUSED_USER_OR_PASSWORD or REFUSED_NOT_AUTHORIZED.
-   * Identifier, user name and password are ranges of `bytes` given by `packet`, valid during the call; whether user
-   * name and password are there at all is in `packet.connectFlags`. Must not call the broker. Default: all accepted.
-   */
-  authenticate?: (bytes: Uint8Array, packet: Packet) => number;
-  /** Told of every connection accepted, refused and ended; must not call the broker's entry points. */
-  observer?: BrokerObserver;
-}
-
-export interface BrokerObserver {
-  /** CONNECT was accepted. */
-  clientConnected(connection: Connection): void;
-  /** CONNECT was answered with `returnCode`. */
-  clientRefused(connection: Connection, returnCode: number): void;
-  /** The link is closed. `reason` is a reason of end.ts, or the negative outcome for which a peer was refused. */
-  connectionEnded(connection: Connection, reason: number): void;
-}
 
 export class Broker {
   readonly limits: Limits;
@@ -64,7 +43,10 @@ export class Broker {
   readonly counters: Float64Array;
   /** Something left a queue since the last flush: publishers that wait may go on. */
   queueMoved = false;
-  /** The shared queue stayed full for as long as publishers wait; nobody waits for it until something leaves it. */
+  /**
+   * The shared queue stayed full for as long as publishers wait; nobody waits for it until
+   * something leaves it.
+   */
   queueStuck = false;
   readonly #sys: SysTopics;
   #freeCount: number;
@@ -87,8 +69,9 @@ export class Broker {
   }
 
   /**
-   * A peer has opened `link`. Returns the slot to report it under, or NONE when there is none: then the platform
-   * closes the link. Before that, a link that has not sent CONNECT gives way to the new one.
+   * A peer has opened `link`. Returns the slot to report it under, or NONE when there is none: then
+   * the platform closes the link. Before that, a link that has not sent CONNECT gives way to the
+   * new one.
    */
   connected(link: Link): number {
     if (this.#freeCount === 0) this.#evictSilent();
@@ -120,7 +103,10 @@ export class Broker {
     return room < this.limits.windowBytes ? room : this.limits.windowBytes;
   }
 
-  /** The platform has put `byteCount` bytes that came for `slot` at `windowStart`: at most `room(slot)`. */
+  /**
+   * The platform has put `byteCount` bytes that came for `slot` at `windowStart`: at most
+   * `room(slot)`.
+   */
   received(slot: number, byteCount: number): void {
     const connection = this.memory.connections[slot];
     const inbox = connection.inbox;
@@ -135,7 +121,10 @@ export class Broker {
     if (connection.link !== null && at < end) inbox.append(at, end);
   }
 
-  /** Brings the packet that waits in the inbox forward with bytes of the window; returns how far it used them. */
+  /**
+   * Brings the packet that waits in the inbox forward with bytes of the window; returns how far it
+   * used them.
+   */
   #completePacket(connection: Connection, at: number, end: number): number {
     const inbox = connection.inbox;
     const before = inbox.count;
@@ -152,7 +141,10 @@ export class Broker {
     return at + (stop - inbox.base) - before;
   }
 
-  /** Handles the whole packets from `at` on; returns where it stopped: at `end`, or a packet that is cut or must wait. */
+  /**
+   * Handles the whole packets from `at` on; returns where it stopped: at `end`, or a packet that is
+   * cut or must wait.
+   */
   #consume(connection: Connection, at: number, end: number): number {
     const packet = this.packet;
     while (at < end) {
@@ -173,7 +165,9 @@ export class Broker {
     return at;
   }
 
-  /** Decodes and handles the framed packet: OK, STALLED, or the refusal that ends the connection. */
+  /**
+   * Decodes and handles the framed packet: OK, STALLED, or the refusal that ends the connection.
+   */
   #handle(connection: Connection): number {
     const packet = this.packet;
     const type = packet.type;
@@ -191,7 +185,9 @@ export class Broker {
     return handled;
   }
 
-  /** Whether the outbox has room for the answer to the packet, so that its handler may count on it. */
+  /**
+   * Whether the outbox has room for the answer to the packet, so that its handler may count on it.
+   */
   #canAnswer(connection: Connection, type: number): boolean {
     if (type === PUBACK || type === PUBCOMP || type === DISCONNECT) return true;
     const answerBytes = type === SUBSCRIBE ? this.packet.filterCount + 7 : SHORT_PACKET_BYTES;
@@ -230,7 +226,10 @@ export class Broker {
     return OK;
   }
 
-  /** A packet was written into the outbox of `connection`, up to `end`: it goes out with the next flush. */
+  /**
+   * A packet was written into the outbox of `connection`, up to `end`: it goes out with the next
+   * flush.
+   */
   sent(connection: Connection, end: number): void {
     connection.outbox.commit(end);
     this.counters[count.MESSAGES_SENT]++;
@@ -355,8 +354,8 @@ export class Broker {
   }
 
   /**
-   * Publishes in the name of the application: topic and payload as bytes, QoS 0 to 2. Returns OK, or why not:
-   * TOPIC_NAME_INVALID, MALFORMED (not UTF-8) or TOO_LARGE. Waits for nobody.
+   * Publishes in the name of the application: topic and payload as bytes, QoS 0 to 2. Returns OK,
+   * or why not: TOPIC_NAME_INVALID, MALFORMED (not UTF-8) or TOO_LARGE. Waits for nobody.
    */
   publish(topic: Uint8Array, payload: Uint8Array, qos: number, retain: boolean): number {
     return publishLocally(this, topic, payload, qos, retain);

@@ -1,12 +1,15 @@
-// One slot for a link: what the broker knows of it while it is open. Instances are made once and reused.
-// Session state that outlives the link is in `Sessions`.
+// One slot for a link: what the broker knows of it while it is open. Instances are made once and
+// reused. Session state that outlives the link is in `Sessions`.
 
 import type { Link } from '../link.js';
 import type { Inbox } from '../session/inbox.js';
 import type { Outbox } from '../session/outbox.js';
 import { NONE } from '../wire/codes.js';
 
-/** What a handler answers when the packet must stay in the inbox; OK and refusals are those of wire/codes. */
+/**
+ * What a handler answers when the packet must stay in the inbox; OK and refusals are those of
+ * wire/codes.
+ */
 export const STALLED = 1;
 
 /** Why bytes of a connection wait. */

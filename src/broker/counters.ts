@@ -1,5 +1,5 @@
-// What the broker counts, and the names under which `$SYS/broker/…` shows it: Mosquitto's where it has one.
-// Indices into one Float64Array, so that counting allocates nothing and does not overflow.
+// What the broker counts, and the names under which `$SYS/broker/…` shows it: Mosquitto's where it
+// has one. Indices into one Float64Array, so that counting allocates nothing and does not overflow.
 
 export const MESSAGES_RECEIVED = 0;
 export const MESSAGES_SENT = 1;
@@ -11,7 +11,9 @@ export const PUBLISH_SENT = 5;
 export const PUBLISH_DROPPED = 6;
 /** QoS 0 to a subscriber whose outbox and link were full. */
 export const DROPPED_OUTBOX_FULL = 7;
-/** QoS 1 or 2 to a session whose queue was full: the new message, or an older one that made room. */
+/**
+ * QoS 1 or 2 to a session whose queue was full: the new message, or an older one that made room.
+ */
 export const DROPPED_SESSION_FULL = 8;
 /** QoS 1 or 2 when the rows or blocks that all sessions share were used up. */
 export const DROPPED_QUEUE_FULL = 9;

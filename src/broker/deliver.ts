@@ -1,5 +1,5 @@
-// From a session's queue and replays to its outbox. Called when something was queued, acknowledged, or when the
-// outbox has room again.
+// From a session's queue and replays to its outbox. Called when something was queued, acknowledged,
+// or when the outbox has room again.
 
 import { NONE, PUBREL } from '../wire/codes.js';
 import { encodeAcknowledgement, SHORT_PACKET_BYTES } from '../wire/encode.js';
@@ -12,7 +12,9 @@ import { hasRoom } from './route.js';
 const RETAIN = 1;
 const DUPLICATE = 8;
 
-/** Where `byteCount` bytes fit into the outbox of `connection`, after a flush if need be, or NONE. */
+/**
+ * Where `byteCount` bytes fit into the outbox of `connection`, after a flush if need be, or NONE.
+ */
 export function reserve(broker: Broker, connection: Connection, byteCount: number): number {
   const at = connection.outbox.reserve(byteCount);
   if (at !== NONE || connection.link === null) return at;
@@ -21,8 +23,9 @@ export function reserve(broker: Broker, connection: Connection, byteCount: numbe
 }
 
 /**
- * Encodes what the session has waiting, as far as outbox and window allow: what is in flight and must go again, then
- * the queue, then retained messages for new subscriptions. Sets `connection.blocked` when the outbox was the limit.
+ * Encodes what the session has waiting, as far as outbox and window allow: what is in flight and
+ * must go again, then the queue, then retained messages for new subscriptions. Sets
+ * `connection.blocked` when the outbox was the limit.
  */
 export function transmitWaiting(broker: Broker, connection: Connection): void {
   const { deliveries, replays } = broker.memory;
@@ -44,7 +47,10 @@ export function transmitWaiting(broker: Broker, connection: Connection): void {
   }
 }
 
-/** Encodes one row: PUBLISH, the same with DUP if it was sent before [MQTT-3.3.1-1], or PUBREL. False without room. */
+/**
+ * Encodes one row: PUBLISH, the same with DUP if it was sent before [MQTT-3.3.1-1], or PUBREL.
+ * False without room.
+ */
 function transmitRow(broker: Broker, connection: Connection, row: number): boolean {
   const { deliveries, queued } = broker.memory;
   const session = connection.session;

@@ -1,4 +1,5 @@
-// How connections end: in order, refused, lost or taken over. Called by the switch, by CONNECT and by time.
+// How connections end: in order, refused, lost or taken over. Called by the switch, by CONNECT and
+// by time.
 
 import {
   CONNECT_WILL_QOS_SHIFT, MALFORMED, NONE, PROTOCOL_ERROR, TOO_LARGE, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
@@ -46,8 +47,8 @@ function errorCounter(outcome: number): number {
 }
 
 /**
- * Closes the link, frees the slot, and ends the session if it was clean. The will is published for every reason but
- * CLIENT_CLOSED [MQTT-3.1.2-8], [MQTT-3.14.4-3].
+ * Closes the link, frees the slot, and ends the session if it was clean. The will is published for
+ * every reason but CLIENT_CLOSED [MQTT-3.1.2-8], [MQTT-3.14.4-3].
  */
 export function endConnection(broker: Broker, connection: Connection, reason: number): void {
   const { link, session } = connection;
@@ -91,7 +92,10 @@ export function discardSession(broker: Broker, session: number): void {
   sessions.remove(session);
 }
 
-/** Bits of the will in CONNECT's flags, as the flags of a PUBLISH: QoS in bits 1 and 2, RETAIN in bit 0. */
+/**
+ * Bits of the will in CONNECT's flags, as the flags of a PUBLISH: QoS in bits 1 and 2, RETAIN in
+ * bit 0.
+ */
 export function willFlags(connectFlags: number): number {
   return (connectFlags >> CONNECT_WILL_QOS_SHIFT & 3) << 1 | connectFlags >> 5 & 1;
 }

@@ -1,4 +1,5 @@
-// CONNECT. Called by the switch in broker.ts with a decoded packet and room for CONNACK. MQTT 3.1.1 sections 3.1, 3.2.
+// CONNECT. Called by the switch in broker.ts with a decoded packet and room for CONNACK. MQTT 3.1.1
+// sections 3.1, 3.2.
 
 import {
   ACCEPTED, CONNECT_CLEAN_SESSION, CONNECT_WILL, LEVEL_3_1, NONE, OK, REFUSED_IDENTIFIER,
@@ -11,7 +12,10 @@ import * as count from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
 import { CONNECT_REFUSED, discardSession, endConnection, TAKEN_OVER, willFlags } from './end.js';
 
-/** `outcome` is what decoding said: OK, or UNSUPPORTED_LEVEL, which alone of all refusals is answered. */
+/**
+ * `outcome` is what decoding said: OK, or UNSUPPORTED_LEVEL, which alone of all refusals is
+ * answered.
+ */
 export function handleConnect(broker: Broker, connection: Connection, outcome: number): number {
   const packet = broker.packet;
   const { sessions } = broker.memory;

@@ -1,5 +1,5 @@
-// PUBLISH from a client, and the acknowledgements of both directions. Called by the switch in broker.ts with a
-// decoded packet and room for an answer in the outbox. MQTT 3.1.1 section 4.3.
+// PUBLISH from a client, and the acknowledgements of both directions. Called by the switch in
+// broker.ts with a decoded packet and room for an answer in the outbox. MQTT 3.1.1 section 4.3.
 
 import { DOLLAR, SLASH } from '../wire/topic.js';
 import { NONE, OK, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBREC, PUBREL } from '../wire/codes.js';
@@ -89,7 +89,9 @@ export function handlePubrec(broker: Broker, connection: Connection): number {
   return OK;
 }
 
-/** The publisher releases the identifier: the next PUBLISH with it is a new message [MQTT-4.3.3-2]. */
+/**
+ * The publisher releases the identifier: the next PUBLISH with it is a new message [MQTT-4.3.3-2].
+ */
 export function handlePubrel(broker: Broker, connection: Connection): number {
   broker.memory.packetIds.remove(connection.session, broker.packet.packetId);
   acknowledge(broker, connection, PUBCOMP);
@@ -106,7 +108,10 @@ export function handlePubcomp(broker: Broker, connection: Connection): number {
   return OK;
 }
 
-/** Nothing is in flight under that identifier. Counted, and no reason to part: it may have been acknowledged twice. */
+/**
+ * Nothing is in flight under that identifier. Counted, and no reason to part: it may have been
+ * acknowledged twice.
+ */
 function unknown(broker: Broker): number {
   broker.counters[count.UNKNOWN_ACKNOWLEDGEMENTS]++;
   return OK;

@@ -1,5 +1,5 @@
-// SUBSCRIBE and UNSUBSCRIBE. Called by the switch in broker.ts with a decoded packet, every filter of it checked, and
-// room for the answer in the outbox. MQTT 3.1.1 sections 3.8 to 3.11.
+// SUBSCRIBE and UNSUBSCRIBE. Called by the switch in broker.ts with a decoded packet, every filter
+// of it checked, and room for the answer in the outbox. MQTT 3.1.1 sections 3.8 to 3.11.
 
 import { NONE, OK, SUBACK_FAILURE, UNSUBACK } from '../wire/codes.js';
 import { nextFilter } from '../wire/decode.js';
@@ -12,7 +12,8 @@ import { reserve, transmitWaiting } from './deliver.js';
 export function handleSubscribe(broker: Broker, connection: Connection): number {
   const { bytes, packet } = broker;
   const { levels, replays, subscriptions } = broker.memory;
-  // One SUBACK for the whole packet, a code per filter in their order [MQTT-3.8.4-4], [MQTT-3.8.4-5].
+  // One SUBACK for the whole packet, a code per filter in their order [MQTT-3.8.4-4],
+  // [MQTT-3.8.4-5].
   let at = encodeSubackHeader(bytes, reserve(broker, connection, packet.filterCount + 7), packet.packetId, packet.filterCount);
   while (nextFilter(bytes, packet)) {
     levels.split(bytes, packet.filterStart, packet.filterEnd);

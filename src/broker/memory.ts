@@ -1,5 +1,6 @@
-// Everything a broker ever allocates, made here once from its limits: one buffer for all bytes, and the tables over
-// it. One buffer, because `copyWithin` moves bytes inside it natively and without a view, on XS as on Node.
+// Everything a broker ever allocates, made here once from its limits: one buffer for all bytes, and
+// the tables over it. One buffer, because `copyWithin` moves bytes inside it natively and without a
+// view, on XS as on Node.
 //
 //   bytes:  window | inbox 0, 1, … | regions of outboxes | scratch | filter | `$SYS` text | client identifiers |
 //           text of filters | text of retained topics | retained messages | queued messages

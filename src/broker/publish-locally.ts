@@ -1,5 +1,6 @@
-// Messages that come from inside the broker: wills, `$SYS`, and what the application publishes. They are laid out in
-// the scratch as PUBLISH would carry them and take the same way from there; they wait for nobody.
+// Messages that come from inside the broker: wills, `$SYS`, and what the application publishes.
+// They are laid out in the scratch as PUBLISH would carry them and take the same way from there;
+// they wait for nobody.
 
 import { OK, TOO_LARGE } from '../wire/codes.js';
 import { encodeField, encodeUint16, publishBytes } from '../wire/encode.js';
@@ -33,7 +34,10 @@ export function publishLocally(
   return OK;
 }
 
-/** Writes the two length bytes before a topic that ends at `topicEnd` of the scratch, where its payload begins. */
+/**
+ * Writes the two length bytes before a topic that ends at `topicEnd` of the scratch, where its
+ * payload begins.
+ */
 export function publishScratch(broker: Broker, topicEnd: number, end: number, flags: number): void {
   const topicStart = broker.memory.scratchStart + 2;
   encodeUint16(broker.bytes, broker.memory.scratchStart, topicEnd - topicStart);

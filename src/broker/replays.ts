@@ -1,8 +1,9 @@
-// Retained messages on their way to new subscriptions. A subscription waits in its session's list until each
-// retained topic that matches its filter was delivered; a cursor stands on the topic that comes next, so a session
-// takes them as its outbox and its window allow, one or ten thousand.
+// Retained messages on their way to new subscriptions. A subscription waits in its session's list
+// until each retained topic that matches its filter was delivered; a cursor stands on the topic
+// that comes next, so a session takes them as its outbox and its window allow, one or ten thousand.
 //
-// Invariant: a cursor is NONE or a node with a value. `leave` keeps it so when a retained message goes.
+// Invariant: a cursor is NONE or a node with a value. `leave` keeps it so when a retained message
+// goes.
 
 import { indexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
@@ -24,7 +25,10 @@ export class Replays {
   #fixedLevels = 0;
   #endsWithHash = false;
 
-  /** By session: the first row that waits, and the retained node to deliver next. By row: the next that waits. */
+  /**
+   * By session: the first row that waits, and the retained node to deliver next. By row: the next
+   * that waits.
+   */
   readonly #firstRow: Column;
   readonly cursor: Column;
   readonly #nextRow: Column;
@@ -56,7 +60,10 @@ export class Replays {
     return this.#firstRow[session];
   }
 
-  /** Subscription `row` is new, or new again [MQTT-3.8.4-3]: deliver all retained messages that match it. */
+  /**
+   * Subscription `row` is new, or new again [MQTT-3.8.4-3]: deliver all retained messages that
+   * match it.
+   */
   add(row: number): void {
     const session = this.#subscriptions.session[row];
     if (this.#waiting[row] !== 0) this.drop(row);
@@ -140,7 +147,9 @@ export class Replays {
     this.#fixedLevels = this.#endsWithHash ? levels.count - 1 : levels.count;
   }
 
-  /** The first node after `node`, parents before children, whose topic matches the loaded filter. */
+  /**
+   * The first node after `node`, parents before children, whose topic matches the loaded filter.
+   */
   #nextMatch(node: number): number {
     const topics = this.#topics;
     let depth = topics.depth(node);

@@ -1,5 +1,6 @@
-// The last message of each topic that asked to be kept: a tree of topics whose values are handles of stored
-// messages. Called when a message with RETAIN is published, and by the replays of new subscriptions.
+// The last message of each topic that asked to be kept: a tree of topics whose values are handles
+// of stored messages. Called when a message with RETAIN is published, and by the replays of new
+// subscriptions.
 //
 // Invariant: a node's value is NONE or a message held once for it; `count` is the number of those.
 
@@ -27,8 +28,8 @@ export class Retained {
   }
 
   /**
-   * Keeps a message for the topic in `levels`, in the place of the one before; arguments as `MessageStore.store`.
-   * False when a table is full: then what was kept before stays.
+   * Keeps a message for the topic in `levels`, in the place of the one before; arguments as
+   * `MessageStore.store`. False when a table is full: then what was kept before stays.
    */
   set(
     levels: TopicLevels, topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number, flags: number,

@@ -1,5 +1,5 @@
-// From one message to the sessions that want it: match, see whether there is room, keep it if it asks so, deliver.
-// Called for PUBLISH, for wills, and for what the application and `$SYS` publish.
+// From one message to the sessions that want it: match, see whether there is room, keep it if it
+// asks so, deliver. Called for PUBLISH, for wills, and for what the application and `$SYS` publish.
 
 import { NONE } from '../wire/codes.js';
 import { encodePublish, encodePublishBody, packetBytes } from '../wire/encode.js';
@@ -17,9 +17,9 @@ export function hasRoom(broker: Broker, session: number, byteCount: number): boo
 }
 
 /**
- * Whether a message of QoS `qos` from `publisher` should wait for one of the `matches`: a subscriber that is connected
- * and full, or the shared queue, unless it was waited for in vain before. Nobody waits for itself: its own
- * acknowledgements come behind the message.
+ * Whether a message of QoS `qos` from `publisher` should wait for one of the `matches`: a
+ * subscriber that is connected and full, or the shared queue, unless it was waited for in vain
+ * before. Nobody waits for itself: its own acknowledgements come behind the message.
  */
 export function mustWait(
   broker: Broker, publisher: Connection, matches: number, qos: number, byteCount: number,
@@ -58,8 +58,8 @@ export function keep(
 }
 
 /**
- * Delivers to the sessions matched last, at the lower of the two QoS and with RETAIN 0 [MQTT-3.3.1-9]. Topic and
- * payload lie in the memory, the topic behind its two length bytes.
+ * Delivers to the sessions matched last, at the lower of the two QoS and with RETAIN 0
+ * [MQTT-3.3.1-9]. Topic and payload lie in the memory, the topic behind its two length bytes.
  */
 export function deliver(
   broker: Broker, matches: number, topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number,
@@ -106,7 +106,9 @@ function deliverNow(
     encodePublish(broker.bytes, at, 0, 0, topicStart, topicEnd, payloadStart, payloadEnd));
 }
 
-/** Puts the message into the queue of a session; false, and counted, when it is full and stays so. */
+/**
+ * Puts the message into the queue of a session; false, and counted, when it is full and stays so.
+ */
 function enqueue(broker: Broker, session: number, message: number, flags: number): boolean {
   const { deliveries, queued } = broker.memory;
   const byteCount = queued.topicBytes[message] + queued.payloadBytes[message];

@@ -1,6 +1,6 @@
-// The sessions of the broker: a row for each client identifier that is connected or left a persistent session.
-// Found by identifier through a hash table; what a session waits for lies in `Deliveries`, `PacketIdSets` and
-// `Subscriptions` under the same index.
+// The sessions of the broker: a row for each client identifier that is connected or left a
+// persistent session. Found by identifier through a hash table; what a session waits for lies in
+// `Deliveries`, `PacketIdSets` and `Subscriptions` under the same index.
 //
 // Invariant: a row in use is in exactly one hash chain; a free one is in the free list.
 
@@ -20,7 +20,10 @@ export class Sessions {
   readonly clean: Uint8Array;
   /** Stored will of the connection, or NONE. */
   readonly will: Int32Array;
-  /** 1: it stayed full for as long as publishers wait; they no longer wait for it until it acknowledges something. */
+  /**
+   * 1: it stayed full for as long as publishers wait; they no longer wait for it until it
+   * acknowledges something.
+   */
   readonly stuck: Uint8Array;
   /** Sessions in use, connected or not. */
   count = 0;

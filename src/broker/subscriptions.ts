@@ -1,8 +1,10 @@
-// Who wants which topics: a tree of filters, a row for each subscription. `match` answers a topic with the sessions
-// to deliver to, each once, at the highest QoS of its matching filters [MQTT-3.3.5-1]. The cost goes with the depth
-// of the topic and the matches, not with the number of subscriptions.
+// Who wants which topics: a tree of filters, a row for each subscription. `match` answers a topic
+// with the sessions to deliver to, each once, at the highest QoS of its matching filters
+// [MQTT-3.3.5-1]. The cost goes with the depth of the topic and the matches, not with the number of
+// subscriptions.
 //
-// Invariant: a row is in the list of its node and in the list of its session; a node's value is its first row.
+// Invariant: a row is in the list of its node and in the list of its session; a node's value is its
+// first row.
 
 import { indexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
@@ -59,8 +61,8 @@ export class Subscriptions {
   }
 
   /**
-   * Subscribes `session` to the filter in `levels`; an identical filter of it is replaced [MQTT-3.8.4-3].
-   * Returns the row, or NONE when a table is full.
+   * Subscribes `session` to the filter in `levels`; an identical filter of it is replaced
+   * [MQTT-3.8.4-3]. Returns the row, or NONE when a table is full.
    */
   add(session: number, levels: TopicLevels, qos: number): number {
     const node = this.tree.insert(levels);
@@ -127,7 +129,10 @@ export class Subscriptions {
     this.tree.prune(node);
   }
 
-  /** Fills `matchedSessions` and `matchedQos` for the topic name in `levels`; returns how many there are. */
+  /**
+   * Fills `matchedSessions` and `matchedQos` for the topic name in `levels`; returns how many there
+   * are.
+   */
   match(levels: TopicLevels): number {
     const tree = this.tree;
     this.#matchedCount = 0;

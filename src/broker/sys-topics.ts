@@ -1,5 +1,6 @@
-// `$SYS/broker/…`: the broker's counters as retained messages, at an interval, those that changed. Called by the
-// broker's tick. The texts of the topics are laid out once in the memory; numbers are written as decimal digits.
+// `$SYS/broker/…`: the broker's counters as retained messages, at an interval, those that changed.
+// Called by the broker's tick. The texts of the topics are laid out once in the memory; numbers are
+// written as decimal digits.
 
 import { SYS_TEXT_BYTES } from '../limits.js';
 import type { Broker } from './broker.js';

@@ -1,11 +1,12 @@
-// Topics or filters as a tree of levels, in typed-array columns. Used twice: for subscriptions and for retained
-// messages. A child is found by hash, so a step costs the same among 10 children and among 10,000.
+// Topics or filters as a tree of levels, in typed-array columns. Used twice: for subscriptions and
+// for retained messages. A child is found by hash, so a step costs the same among 10 children and
+// among 10,000.
 //
 //   ROOT ─ maison ─ salon ─ temperature      each node: text of its level (in blocks), one value
 //                 └ +     ─ temperature
 //
-// Invariant: a node other than ROOT has a value or a child; a node in the tree is in exactly one hash chain and
-// in its parent's list of children.
+// Invariant: a node other than ROOT has a value or a child; a node in the tree is in exactly one
+// hash chain and in its parent's list of children.
 
 import { LEVEL_BLOCK_BYTES } from '../limits.js';
 import { BlockPool } from '../session/blocks.js';
@@ -23,7 +24,10 @@ export class TopicTree {
   /** Nodes in use, ROOT included. */
   nodeCount = 1;
 
-  /** Columns by node. `value` is NONE or the owner's; `plus` and `hash` are the children `+` and `#`. */
+  /**
+   * Columns by node. `value` is NONE or the owner's; `plus` and `hash` are the children `+` and
+   * `#`.
+   */
   readonly value: Int32Array;
   readonly parent: Column;
   readonly firstChild: Column;
@@ -87,9 +91,10 @@ export class TopicTree {
   }
 
   /**
-   * The child of `parent` whose level is level `level` of `levels`, or NONE. The hottest function of a broker: it
-   * hashes and compares four bytes at a time, the last four again if they do not come out even (on XS a word costs
-   * hardly more than a byte), and calls nothing for levels of 4 to 16 bytes. Leaves the hash for `#add`.
+   * The child of `parent` whose level is level `level` of `levels`, or NONE. The hottest function
+   * of a broker: it hashes and compares four bytes at a time, the last four again if they do not
+   * come out even (on XS a word costs hardly more than a byte), and calls nothing for levels of 4
+   * to 16 bytes. Leaves the hash for `#add`.
    */
   child(parent: number, levels: TopicLevels, level: number): number {
     const view = this.#view;
@@ -130,7 +135,10 @@ export class TopicTree {
     return node;
   }
 
-  /** The node of the whole topic, made where missing; NONE, and nothing changed, when the tree is full. */
+  /**
+   * The node of the whole topic, made where missing; NONE, and nothing changed, when the tree is
+   * full.
+   */
   insert(levels: TopicLevels): number {
     if (levels.count > levels.levelsMax) return NONE;
     let node = ROOT;
@@ -235,7 +243,10 @@ export class TopicTree {
     return levels.slashes[level + 1] === start + 1 && this.text.memory[start] === byte;
   }
 
-  /** Whether the first level of `levels` starts with `$`: leading wildcards do not match it [MQTT-4.7.2-1]. */
+  /**
+   * Whether the first level of `levels` starts with `$`: leading wildcards do not match it
+   * [MQTT-4.7.2-1].
+   */
   startsWithDollar(levels: TopicLevels): boolean {
     return this.text.memory[levels.slashes[0] + 1] === DOLLAR;
   }

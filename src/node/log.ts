@@ -1,6 +1,8 @@
-// What the broker does with its connections, in words: `--verbose`, in the manner of Mosquitto's log.
+// What the broker does with its connections, in words: `--verbose`, in the manner of Mosquitto's
+// log.
 
-import type { Broker, BrokerObserver } from '../broker/broker.js';
+import type { Broker } from '../broker/broker.js';
+import type { BrokerObserver } from '../broker/options.js';
 import type { Connection } from '../broker/connection.js';
 import {
   CLIENT_CLOSED, CONNECT_REFUSED, CONNECT_TIMEOUT, KEEP_ALIVE_TIMEOUT, LINK_LOST, RECEIVE_MAXIMUM_EXCEEDED,

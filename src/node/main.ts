@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The command line: `maisonnette broker`. Exit codes: 0 ended by SIGINT or SIGTERM, 2 something asked for is wrong
-// or cannot be had; then one sentence on standard error says what.
+// The command line: `maisonnette broker`. Exit codes: 0 ended by SIGINT or SIGTERM, 2 something
+// asked for is wrong or cannot be had; then one sentence on standard error says what.
 
 import { Broker } from '../broker/broker.js';
 import { randomInt } from 'node:crypto';

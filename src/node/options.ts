@@ -1,4 +1,5 @@
-// The command line of `maisonnette broker` as data: every option once, for parsing, for `--help` and for the limits.
+// The command line of `maisonnette broker` as data: every option once, for parsing, for `--help`
+// and for the limits.
 
 import { parseArgs } from 'node:util';
 import { hostLimits, QueueFull, type Limits } from '../limits.js';
@@ -36,6 +37,9 @@ const LIMIT_OPTIONS: readonly LimitOption[] = [
   { name: 'sys-interval', limit: 'sysIntervalMs', help: 'seconds between updates of $SYS; 0 publishes none', seconds: true },
 ];
 
+/** In milliseconds a limit still, and a 32-bit integer. */
+const SECONDS_MAX = 2_147_483;
+
 export interface BrokerCommand {
   host: string;
   port: number;
@@ -50,7 +54,10 @@ export function parseBrokerArguments(args: readonly string[]): BrokerCommand {
   const given: Partial<Limits> = {};
   for (const { name, limit, seconds } of LIMIT_OPTIONS) {
     const text = values[name];
-    if (typeof text === 'string') given[limit] = wholeNumber(name, text) * (seconds ? 1000 : 1);
+    if (typeof text !== 'string') continue;
+    const value = wholeNumber(name, text);
+    if (seconds && value > SECONDS_MAX) throw new UsageError(`--${name} is ${value}: it must be 0 to ${SECONDS_MAX}`);
+    given[limit] = seconds ? value * 1000 : value;
   }
   if (typeof values['queue-full'] === 'string') given.queueFull = values['queue-full'] as QueueFull;
   const port = typeof values['port'] === 'string' ? wholeNumber('port', values['port']) : 1883;

@@ -1,5 +1,5 @@
-// The broker on TCP, under Node: one server, a Link for each socket, one flush per turn of the event loop.
-// Called by the command line and by tests.
+// The broker on TCP, under Node: one server, a Link for each socket, one flush per turn of the
+// event loop. Called by the command line and by tests.
 
 import { createServer, Socket, type AddressInfo, type Server, type SocketConstructorOpts } from 'node:net';
 import type { Broker } from '../broker/broker.js';
@@ -36,7 +36,10 @@ export class TcpLink implements Link {
     else this.socket.pause();
   }
 
-  /** Sends what waits, then closes; goes on reading, into nothing, so that a reset does not overtake the last packet. */
+  /**
+   * Sends what waits, then closes; goes on reading, into nothing, so that a reset does not overtake
+   * the last packet.
+   */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -55,7 +58,10 @@ export class TcpBroker {
   #flushWanted = false;
   #ticker: NodeJS.Timeout | undefined;
 
-  /** Throws RangeError unless an inbox takes a window on top of an unfinished packet: Node reads whole windows. */
+  /**
+   * Throws RangeError unless an inbox takes a window on top of an unfinished packet: Node reads
+   * whole windows.
+   */
   constructor(broker: Broker) {
     const { inboxBytes, packetBytesMax, windowBytes } = broker.limits;
     if (inboxBytes < packetBytesMax + windowBytes) {
@@ -67,7 +73,10 @@ export class TcpBroker {
     this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => this.#accept(accepted));
   }
 
-  /** Resolves to the address in use once connections are accepted; rejects with the system's error if they cannot be. */
+  /**
+   * Resolves to the address in use once connections are accepted; rejects with the system's error
+   * if they cannot be.
+   */
   listen(port: number, host: string): Promise<AddressInfo> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
@@ -138,9 +147,10 @@ export class TcpBroker {
 }
 
 /**
- * The accepted socket, reading into `window`: every read lands where the core wants it, and no buffer is made for
- * it. Node offers this (`onread`) for sockets it constructs from options, so the accepted handle moves into such a
- * one; should a Node have no handle to move, chunks are copied into the window instead.
+ * The accepted socket, reading into `window`: every read lands where the core wants it, and no
+ * buffer is made for it. Node offers this (`onread`) for sockets it constructs from options, so the
+ * accepted handle moves into such a one; should a Node have no handle to move, chunks are copied
+ * into the window instead.
  */
 function readInto(window: Uint8Array, accepted: Socket, receive: (byteCount: number) => void): Socket {
   const holder = accepted as unknown as { _handle: object | null };

@@ -1,6 +1,6 @@
-// A pool of equal blocks inside the memory of its owner; a record of any length is a chain of them. Used for
-// stored messages and for the levels of topic trees. No fragmentation: whatever was released can be used again,
-// and how much fits is known from the numbers alone.
+// A pool of equal blocks inside the memory of its owner; a record of any length is a chain of them.
+// Used for stored messages and for the levels of topic trees. No fragmentation: whatever was
+// released can be used again, and how much fits is known from the numbers alone.
 //
 //   memory:   … | block 0 | block 1 | block 2 | …      next: [ 2, -, NONE ]  = one record in blocks 0 and 2
 //
@@ -13,7 +13,10 @@ export class BlockPool {
   readonly base: number;
   readonly blockBytes: number;
   readonly blockCount: number;
-  /** Next block of the chain, NONE at its end. Filled as blocks are first used, so that an unused pool costs nothing. */
+  /**
+   * Next block of the chain, NONE at its end. Filled as blocks are first used, so that an unused
+   * pool costs nothing.
+   */
   readonly next: Int16Array | Int32Array;
   freeCount: number;
   #freeHead = NONE;
@@ -77,7 +80,10 @@ export class BlockPool {
     }
   }
 
-  /** Copies `count` bytes of the chain, after its first `skip`, to `target` in the memory. Returns the end of the copy. */
+  /**
+   * Copies `count` bytes of the chain, after its first `skip`, to `target` in the memory. Returns
+   * the end of the copy.
+   */
   read(first: number, skip: number, target: number, count: number): number {
     let block = first;
     while (skip >= this.blockBytes) {

@@ -1,12 +1,14 @@
-// What each session still has to send with QoS 1 or 2: one queue per session, in order, over rows that all
-// queues share. The first rows are in flight (they have a packet identifier), the others wait.
+// What each session still has to send with QoS 1 or 2: one queue per session, in order, over rows
+// that all queues share. The first rows are in flight (they have a packet identifier), the others
+// wait.
 //
 //   head                    cursor                       tail
 //   [id 7 RELEASED]→[id 8 PUBLISHED]→[QUEUED]→[QUEUED]       cursor: next row to transmit on this connection
 //
-// On resumption the cursor goes back to the head: rows in flight are transmitted again, PUBLISH with DUP and its
-// old identifier, or PUBREL [MQTT-4.4.0-1]; on no other occasion. Identifiers go round in queue order, so a new
-// one can only meet that of the oldest row in flight; then the queue waits for that acknowledgement.
+// On resumption the cursor goes back to the head: rows in flight are transmitted again, PUBLISH
+// with DUP and its old identifier, or PUBREL [MQTT-4.4.0-1]; on no other occasion. Identifiers go
+// round in queue order, so a new one can only meet that of the oldest row in flight; then the queue
+// waits for that acknowledgement.
 
 import { NONE } from '../wire/codes.js';
 import { indexColumn } from './columns.js';
@@ -90,8 +92,8 @@ export class Deliveries {
   }
 
   /**
-   * The next row to transmit, or NONE: nothing waits, the window of unacknowledged messages is full, or the next
-   * identifier is still in use.
+   * The next row to transmit, or NONE: nothing waits, the window of unacknowledged messages is
+   * full, or the next identifier is still in use.
    */
   toTransmit(queue: number): number {
     const row = this.cursor[queue];
@@ -107,8 +109,8 @@ export class Deliveries {
   }
 
   /**
-   * The row that `toTransmit` gave goes out now: steps the cursor past it and returns the identifier to send, a new
-   * one, counted as in flight, if the row was queued.
+   * The row that `toTransmit` gave goes out now: steps the cursor past it and returns the
+   * identifier to send, a new one, counted as in flight, if the row was queued.
    */
   transmit(queue: number, row: number): number {
     this.cursor[queue] = this.next[row];
@@ -125,7 +127,9 @@ export class Deliveries {
     this.cursor[queue] = this.head[queue];
   }
 
-  /** The row in flight with that identifier, or NONE. `remove` and `released` may follow at once. */
+  /**
+   * The row in flight with that identifier, or NONE. `remove` and `released` may follow at once.
+   */
   find(queue: number, packetId: number): number {
     let previous = NONE;
     let row = this.head[queue];
@@ -157,7 +161,10 @@ export class Deliveries {
     return this.#dropQueued(queue, NONE);
   }
 
-  /** Drops the oldest row that is not in flight and has the topic of `message`; false when there is none. */
+  /**
+   * Drops the oldest row that is not in flight and has the topic of `message`; false when there is
+   * none.
+   */
   dropSameTopic(queue: number, message: number): boolean {
     return this.#dropQueued(queue, message);
   }

@@ -1,6 +1,7 @@
-// The bytes of one connection that could not be handled yet: the front of a packet that is still arriving, or
-// packets that must wait. A connection with nothing unfinished touches its inbox never: packets are handled right
-// where the platform put them (the owner's window), and only what is left over comes here.
+// The bytes of one connection that could not be handled yet: the front of a packet that is still
+// arriving, or packets that must wait. A connection with nothing unfinished touches its inbox
+// never: packets are handled right where the platform put them (the owner's window), and only what
+// is left over comes here.
 //
 // One instance for each connection, reused; its region lies in the memory of the owner.
 
@@ -25,7 +26,10 @@ export class Inbox {
     this.count += end - start;
   }
 
-  /** Of `available` new bytes, how many to append so as to get on with the packet at `base` and no further. */
+  /**
+   * Of `available` new bytes, how many to append so as to get on with the packet at `base` and no
+   * further.
+   */
   wanted(available: number): number {
     const missing = (this.packetBytes === 0 ? HEADER_BYTES_MAX : this.packetBytes) - this.count;
     return available < missing ? available : missing;

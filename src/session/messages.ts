@@ -1,9 +1,11 @@
-// Messages kept for later: retained ones, wills, and what waits for a subscriber or its acknowledgement. A
-// message is stored once, however many sessions wait for it, and goes when the last of them lets go.
+// Messages kept for later: retained ones, wills, and what waits for a subscriber or its
+// acknowledgement. A message is stored once, however many sessions wait for it, and goes when the
+// last of them lets go.
 //
 //   chain of blocks:   topic length (2) | topic | payload        as PUBLISH carries them
 //
-// A handle is the first block of the chain; the columns have a cell for every block and use those of first ones.
+// A handle is the first block of the chain; the columns have a cell for every block and use those
+// of first ones.
 
 import { NONE, PUBLISH } from '../wire/codes.js';
 import { encodeHeader, encodeUint16, publishBytes } from '../wire/encode.js';
@@ -34,8 +36,8 @@ export class MessageStore {
   }
 
   /**
-   * Stores the topic, which the memory holds with its two length bytes before it, and the payload. Returns a handle
-   * that the caller holds once, or NONE when the pool is full.
+   * Stores the topic, which the memory holds with its two length bytes before it, and the payload.
+   * Returns a handle that the caller holds once, or NONE when the pool is full.
    */
   store(topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number, flags: number): number {
     const payloadBytes = payloadEnd - payloadStart;
@@ -102,7 +104,9 @@ export class MessageStore {
     return publishBytes(this.topicBytes[message], this.payloadBytes[message], qos);
   }
 
-  /** Writes the message as a PUBLISH with these header flags at `at` of the memory; returns its end. */
+  /**
+   * Writes the message as a PUBLISH with these header flags at `at` of the memory; returns its end.
+   */
   encode(message: number, at: number, flags: number, packetId: number): number {
     const blocks = this.blocks;
     const topic = this.topicBytes[message] + 2;

@@ -1,19 +1,27 @@
-// The bytes that wait for one link: packets are encoded in place at its end, a flush hands its front to the link.
+// The bytes that wait for one link: packets are encoded in place at its end, a flush hands its
+// front to the link.
 //
 //   base            start            end            limit
 //   |   (sent)      | waits for the link |   room    |
 //
-// One instance for each connection, reused. The region comes from a pool when something is to be written and goes
-// back when all of it is sent: a connection that has nothing to say takes none, and few regions stay in use.
+// One instance for each connection, reused. The region comes from a pool when something is to be
+// written and goes back when all of it is sent: a connection that has nothing to say takes none,
+// and few regions stay in use.
 
 import type { Link } from '../link.js';
 import { NONE } from '../wire/codes.js';
 
-/** Regions of equal size in the memory of the owner, as many as there are outboxes; a stack of the free ones. */
+/**
+ * Regions of equal size in the memory of the owner, as many as there are outboxes; a stack of the
+ * free ones.
+ */
 export class OutboxRegions {
   readonly memory: Uint8Array;
   readonly regionBytes: number;
-  /** Offsets of the free regions; the one that was in use last comes first: its bytes are likely to be in a cache. */
+  /**
+   * Offsets of the free regions; the one that was in use last comes first: its bytes are likely to
+   * be in a cache.
+   */
   readonly free: Int32Array;
   freeCount: number;
 

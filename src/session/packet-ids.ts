@@ -1,8 +1,10 @@
-// The packet identifiers of QoS 2 messages that a receiver has taken and whose PUBREL it still awaits: what
-// makes delivery exactly once (MQTT 3.1.1 section 4.3.3, method B). One set for each session, all in one array.
+// The packet identifiers of QoS 2 messages that a receiver has taken and whose PUBREL it still
+// awaits: what makes delivery exactly once (MQTT 3.1.1 section 4.3.3, method B). One set for each
+// session, all in one array.
 //
-// Each set is a small open-addressed table; identifiers mostly come in sequence, so nearly every one sits in its
-// own cell. Invariant: a set holds at most `perSetMax` identifiers, half of its cells.
+// Each set is a small open-addressed table; identifiers mostly come in sequence, so nearly every
+// one sits in its own cell. Invariant: a set holds at most `perSetMax` identifiers, half of its
+// cells.
 
 export class PacketIdSets {
   readonly counts: Uint16Array;
@@ -33,7 +35,9 @@ export class PacketIdSets {
     return false;
   }
 
-  /** Adds an identifier that is not in the set; false, and nothing changed, when the set is full. */
+  /**
+   * Adds an identifier that is not in the set; false, and nothing changed, when the set is full.
+   */
   add(set: number, packetId: number): boolean {
     if (this.counts[set] >= this.perSetMax) return false;
     const base = set * (this.#mask + 1);

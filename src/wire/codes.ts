@@ -1,5 +1,6 @@
 // The numbers of the wire: packet types, return codes, and what framing and decoding answer.
-// Imported by everyone, imports nothing. Hot codes are plain constants: XS and esbuild inline their reads.
+// Imported by everyone, imports nothing. Hot codes are plain constants: XS and esbuild inline their
+// reads.
 
 /** Control packet types, MQTT 3.1.1 table 2.1. */
 export const CONNECT = 1;
@@ -42,8 +43,8 @@ export const REFUSED_NOT_AUTHORIZED = 5;
 export const SUBACK_FAILURE = 0x80;
 
 /**
- * What framing and decoding answer when there is no packet. Refusals are the negated reason codes of
- * MQTT 5.0, section 2.4: one vocabulary for both versions, and for the log.
+ * What framing and decoding answer when there is no packet. Refusals are the negated reason codes
+ * of MQTT 5.0, section 2.4: one vocabulary for both versions, and for the log.
  */
 export const OK = 0;
 export const INCOMPLETE = -1;

@@ -12,9 +12,9 @@ import { checkTopicFilter, checkTopicName } from './topic.js';
 import { isUtf8 } from './utf8.js';
 
 /**
- * Decodes the packet that `frame` found. `packet.protocolLevel` is that of the connection; CONNECT sets it.
- * Returns OK, or MALFORMED, PROTOCOL_ERROR, TOPIC_NAME_INVALID, TOPIC_FILTER_INVALID, UNSUPPORTED_LEVEL:
- * after any of them the connection cannot go on [MQTT-4.8.0-1].
+ * Decodes the packet that `frame` found. `packet.protocolLevel` is that of the connection; CONNECT
+ * sets it. Returns OK, or MALFORMED, PROTOCOL_ERROR, TOPIC_NAME_INVALID, TOPIC_FILTER_INVALID,
+ * UNSUPPORTED_LEVEL: after any of them the connection cannot go on [MQTT-4.8.0-1].
  */
 export function decode(bytes: Uint8Array, packet: Packet): number {
   switch (packet.type) {
@@ -151,7 +151,10 @@ function decodeConnect(bytes: Uint8Array, packet: Packet): number {
   return decodeConnectPayload(bytes, packet, at + 4);
 }
 
-/** The level the protocol name stands for; PROTOCOL_ERROR for another name [MQTT-3.1.2-1], MALFORMED if cut short. */
+/**
+ * The level the protocol name stands for; PROTOCOL_ERROR for another name [MQTT-3.1.2-1], MALFORMED
+ * if cut short.
+ */
 function protocolLevelOf(bytes: Uint8Array, at: number, end: number): number {
   if (at + 2 > end) return MALFORMED;
   const length = bytes[at] << 8 | bytes[at + 1];
@@ -176,13 +179,16 @@ function connectFlagsAreValid(flags: number, level: number): boolean {
   const willQos = flags >> CONNECT_WILL_QOS_SHIFT & 3;
   if (willQos === 3) return false; // [MQTT-3.1.2-14]
   if ((flags & (CONNECT_USER_NAME | CONNECT_PASSWORD)) === CONNECT_PASSWORD) return false; // [MQTT-3.1.2-22]
-  // Bits of a will that is not there: forbidden [MQTT-3.1.2-11], [MQTT-3.1.2-13], [MQTT-3.1.2-15], and in MQTT 3.1
-  // disregarded.
+  // Bits of a will that is not there: forbidden [MQTT-3.1.2-11], [MQTT-3.1.2-13], [MQTT-3.1.2-15],
+  // and in MQTT 3.1 disregarded.
   return (flags & CONNECT_WILL) !== 0 || level === LEVEL_3_1 ||
     (willQos === 0 && (flags & CONNECT_WILL_RETAIN) === 0);
 }
 
-/** Client identifier, will, user name, password: in this order [MQTT-3.1.3-1], and nothing after them. */
+/**
+ * Client identifier, will, user name, password: in this order [MQTT-3.1.3-1], and nothing after
+ * them.
+ */
 function decodeConnectPayload(bytes: Uint8Array, packet: Packet, start: number): number {
   const flags = packet.connectFlags;
   let fieldEnd = field(bytes, packet, start);
@@ -204,7 +210,8 @@ function decodeConnectPayload(bytes: Uint8Array, packet: Packet, start: number):
     packet.willPayloadEnd = fieldEnd;
   }
   packet.userNameStart = packet.userNameEnd = packet.passwordStart = packet.passwordEnd = fieldEnd;
-  // In MQTT 3.1 the remaining length comes before the flags: the packet may end where a login would begin.
+  // In MQTT 3.1 the remaining length comes before the flags: the packet may end where a login would
+  // begin.
   if (packet.protocolLevel === LEVEL_3_1 && fieldEnd === packet.end) return OK;
   if ((flags & CONNECT_USER_NAME) !== 0) {
     packet.userNameStart = fieldEnd + 2;

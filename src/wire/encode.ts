@@ -1,6 +1,6 @@
-// Packets written in place. Called by broker, client and tests with room already reserved: every function
-// writes at `at`, returns the offset after the last byte, checks nothing and allocates nothing. The sizes
-// they need come from the `…Bytes` functions and constants beside them.
+// Packets written in place. Called by broker, client and tests with room already reserved: every
+// function writes at `at`, returns the offset after the last byte, checks nothing and allocates
+// nothing. The sizes they need come from the `…Bytes` functions and constants beside them.
 
 import {
   CONNACK, CONNECT, CONNECT_PASSWORD, CONNECT_USER_NAME, CONNECT_WILL, LEVEL_3_1, PUBLISH, PUBREL, SUBACK,
@@ -43,9 +43,10 @@ export function encodeUint16(bytes: Uint8Array, at: number, value: number): numb
 }
 
 /**
- * A PUBLISH whose topic and payload lie in the same array (an inbox, say): copied with `copyWithin`, which
- * is native and free of allocation on every engine. `flags` holds DUP, QoS and RETAIN as the header does;
- * `packetId` is written for QoS 1 and 2 only. Source and target must not overlap.
+ * A PUBLISH whose topic and payload lie in the same array (an inbox, say): copied with
+ * `copyWithin`, which is native and free of allocation on every engine. `flags` holds DUP, QoS and
+ * RETAIN as the header does; `packetId` is written for QoS 1 and 2 only. Source and target must not
+ * overlap.
  */
 export function encodePublish(
   bytes: Uint8Array, at: number, flags: number, packetId: number,
@@ -66,8 +67,8 @@ export function encodePublish(
 }
 
 /**
- * A PUBLISH whose body, `bodyStart` to `bodyEnd`, stands in the same array as it is to be sent: what QoS 0 in and
- * QoS 0 out have in common.
+ * A PUBLISH whose body, `bodyStart` to `bodyEnd`, stands in the same array as it is to be sent:
+ * what QoS 0 in and QoS 0 out have in common.
  */
 export function encodePublishBody(
   bytes: Uint8Array, at: number, flags: number, bodyStart: number, bodyEnd: number,
@@ -77,7 +78,10 @@ export function encodePublishBody(
   return bodyAt + bodyEnd - bodyStart;
 }
 
-/** PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK. PUBREL carries the reserved flags 0010 [MQTT-3.6.1-1]. */
+/**
+ * PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK. PUBREL carries the reserved flags 0010
+ * [MQTT-3.6.1-1].
+ */
 export function encodeAcknowledgement(bytes: Uint8Array, at: number, type: number, packetId: number): number {
   bytes[at] = type << 4 | (type === PUBREL ? 2 : 0);
   bytes[at + 1] = 2;
@@ -101,14 +105,17 @@ export function encodeConnack(bytes: Uint8Array, at: number, sessionPresent: boo
   return at + SHORT_PACKET_BYTES;
 }
 
-/** Header and packet id of a SUBACK for `count` filters; the caller writes one return code each after it. */
+/**
+ * Header and packet id of a SUBACK for `count` filters; the caller writes one return code each
+ * after it.
+ */
 export function encodeSubackHeader(bytes: Uint8Array, at: number, packetId: number, count: number): number {
   return encodeUint16(bytes, encodeHeader(bytes, at, SUBACK << 4, count + 2), packetId);
 }
 
 /**
- * A CONNECT. `flags` as in MQTT 3.1.1 section 3.1.2.3 say which of the optional fields follow; an absent one is an
- * empty array. Size: `connectBytes` of the same fields.
+ * A CONNECT. `flags` as in MQTT 3.1.1 section 3.1.2.3 say which of the optional fields follow; an
+ * absent one is an empty array. Size: `connectBytes` of the same fields.
  */
 export function encodeConnect(
   bytes: Uint8Array, at: number, protocolLevel: number, flags: number, keepAliveSeconds: number,
@@ -157,8 +164,9 @@ export function encodeField(bytes: Uint8Array, at: number, field: Uint8Array): n
 }
 
 /**
- * Header and packet id of a SUBSCRIBE or UNSUBSCRIBE whose filters, lengths and options take `listBytes`; the
- * caller writes each filter after it with `encodeField`, in a SUBSCRIBE followed by its QoS byte.
+ * Header and packet id of a SUBSCRIBE or UNSUBSCRIBE whose filters, lengths and options take
+ * `listBytes`; the caller writes each filter after it with `encodeField`, in a SUBSCRIBE followed
+ * by its QoS byte.
  */
 export function encodeFiltersHeader(
   bytes: Uint8Array, at: number, type: number, packetId: number, listBytes: number,

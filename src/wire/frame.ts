@@ -1,4 +1,5 @@
-// Finds the packet at the start of some bytes. Called by inbox owners (broker, client) before `decode`.
+// Finds the packet at the start of some bytes. Called by inbox owners (broker, client) before
+// `decode`.
 //
 //   first byte     remaining length, 1 to 4 bytes      body
 //   type | flags   7 bits each, low first, 0x80: more  that many bytes
@@ -8,7 +9,10 @@
 import { INCOMPLETE, LEVEL_3_1, MALFORMED, PUBLISH, TOO_LARGE } from './codes.js';
 import type { Packet } from './packet.js';
 
-/** Flags each type must carry [MQTT-2.2.2-1]; 0xff marks the types that do not exist before MQTT 5.0. */
+/**
+ * Flags each type must carry [MQTT-2.2.2-1]; 0xff marks the types that do not exist before MQTT
+ * 5.0.
+ */
 const FLAGS: readonly number[] = Object.freeze([0xff, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0xff]);
 
 function flagsAreValid(type: number, flags: number, protocolLevel: number): boolean {
@@ -22,12 +26,13 @@ function flagsAreValid(type: number, flags: number, protocolLevel: number): bool
 }
 
 /**
- * Reads the fixed header at `start` and fills `packet.type`, `flags`, `start`, `bodyStart` and `end`.
+ * Reads the fixed header at `start` and fills `packet.type`, `flags`, `start`, `bodyStart` and
+ * `end`.
  *
- * Returns the end of the packet (> start) when all of it lies before `end`; INCOMPLETE when more bytes
- * are needed (`packet.end` then is the end to wait for, or `start` while the header itself is short);
- * MALFORMED for flags the type forbids or a length of more than four bytes [MQTT-2.2.2-2, 2.2.3];
- * TOO_LARGE when the packet, header included, exceeds `packetBytesMax`.
+ * Returns the end of the packet (> start) when all of it lies before `end`; INCOMPLETE when more
+ * bytes are needed (`packet.end` then is the end to wait for, or `start` while the header itself is
+ * short); MALFORMED for flags the type forbids or a length of more than four bytes [MQTT-2.2.2-2,
+ * 2.2.3]; TOO_LARGE when the packet, header included, exceeds `packetBytesMax`.
  */
 export function frame(
   bytes: Uint8Array, start: number, end: number, packetBytesMax: number, packet: Packet,

@@ -5,13 +5,16 @@ import type { TopicLevels } from './topic.js';
 
 /**
  * Filled by `frame` (first group) and by `decode` (the groups of the packet's type; the others keep
- * values of earlier packets and mean nothing). Byte ranges are half-open offsets into the bytes given
- * to `decode`. A range of an absent field is empty.
+ * values of earlier packets and mean nothing). Byte ranges are half-open offsets into the bytes
+ * given to `decode`. A range of an absent field is empty.
  */
 export class Packet {
   /** Levels of a PUBLISH's topic; null unless somebody wants them. */
   readonly levels: TopicLevels | null;
-  /** Level of the connection, set by the caller: 0 before CONNECT, then 3 or 4. `decode` sets it from CONNECT. */
+  /**
+   * Level of the connection, set by the caller: 0 before CONNECT, then 3 or 4. `decode` sets it
+   * from CONNECT.
+   */
   protocolLevel = 0;
 
   type = 0;
@@ -21,7 +24,10 @@ export class Packet {
   bodyStart = 0;
   end = 0;
 
-  /** PUBLISH and every acknowledgement, SUBSCRIBE, UNSUBSCRIBE and their answers: 1 to 65,535; 0 where absent. */
+  /**
+   * PUBLISH and every acknowledgement, SUBSCRIBE, UNSUBSCRIBE and their answers: 1 to 65,535; 0
+   * where absent.
+   */
   packetId = 0;
 
   /** PUBLISH */
@@ -49,7 +55,10 @@ export class Packet {
   sessionPresent = false;
   returnCode = 0;
 
-  /** SUBSCRIBE, UNSUBSCRIBE: the list, and the entry that `nextFilter` stands on. SUBACK: one code per byte. */
+  /**
+   * SUBSCRIBE, UNSUBSCRIBE: the list, and the entry that `nextFilter` stands on. SUBACK: one code
+   * per byte.
+   */
   listStart = 0;
   listEnd = 0;
   filterCount = 0;

@@ -1,4 +1,5 @@
-// Topic names and topic filters, as bytes. Called by `decode`, and by the APIs that take topics from an application.
+// Topic names and topic filters, as bytes. Called by `decode`, and by the APIs that take topics
+// from an application.
 
 import { OK, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID, MALFORMED } from './codes.js';
 import { utf8SequenceBytes } from './utf8.js';
@@ -8,7 +9,10 @@ export const PLUS = 0x2b;
 export const HASH = 0x23;
 export const DOLLAR = 0x24;
 
-/** 1 for each byte that needs a second look: U+0000, both wildcards, the end of a level, and whatever is not ASCII. */
+/**
+ * 1 for each byte that needs a second look: U+0000, both wildcards, the end of a level, and
+ * whatever is not ASCII.
+ */
 const SPECIAL = /* @__PURE__ */ specialBytes();
 
 function specialBytes(): Uint8Array {
@@ -22,13 +26,17 @@ function specialBytes(): Uint8Array {
 }
 
 /**
- * The levels of one topic name or filter, in a reused array: the offsets of its slashes, with one more thought of
- * before it and one after. Level i lies between `slashes[i] + 1` and `slashes[i + 1]`; an empty level is empty there.
+ * The levels of one topic name or filter, in a reused array: the offsets of its slashes, with one
+ * more thought of before it and one after. Level i lies between `slashes[i] + 1` and `slashes[i +
+ * 1]`; an empty level is empty there.
  */
 export class TopicLevels {
   readonly levelsMax: number;
   readonly slashes: Int32Array;
-  /** Levels of the topic. If they are more than `levelsMax`, the array holds the slashes of the first ones. */
+  /**
+   * Levels of the topic. If they are more than `levelsMax`, the array holds the slashes of the
+   * first ones.
+   */
   count = 0;
 
   constructor(levelsMax: number) {
@@ -36,7 +44,10 @@ export class TopicLevels {
     this.slashes = new Int32Array(levelsMax + 1);
   }
 
-  /** The slashes between `start` and `end` stand in the array, as far as they fit, and make `count` levels. */
+  /**
+   * The slashes between `start` and `end` stand in the array, as far as they fit, and make `count`
+   * levels.
+   */
   finish(start: number, end: number, count: number): void {
     this.slashes[0] = start - 1;
     this.count = count;
@@ -56,8 +67,9 @@ export class TopicLevels {
 }
 
 /**
- * OK, or why `start` to `end` is no topic name: MALFORMED when it is not UTF-8, TOPIC_NAME_INVALID when it is
- * empty [MQTT-4.7.3-1] or holds a wildcard [MQTT-3.3.2-2]. Cuts the name into `levels` on the way, if given.
+ * OK, or why `start` to `end` is no topic name: MALFORMED when it is not UTF-8, TOPIC_NAME_INVALID
+ * when it is empty [MQTT-4.7.3-1] or holds a wildcard [MQTT-3.3.2-2]. Cuts the name into `levels`
+ * on the way, if given.
  */
 export function checkTopicName(
   bytes: Uint8Array, start: number, end: number, levels: TopicLevels | null = null,
@@ -88,8 +100,9 @@ export function checkTopicName(
 }
 
 /**
- * OK, or why `start` to `end` is no topic filter: MALFORMED when it is not UTF-8, TOPIC_FILTER_INVALID when it
- * is empty, when `#` is not alone in the last level [MQTT-4.7.1-2] or `+` not alone in its level [MQTT-4.7.1-3].
+ * OK, or why `start` to `end` is no topic filter: MALFORMED when it is not UTF-8,
+ * TOPIC_FILTER_INVALID when it is empty, when `#` is not alone in the last level [MQTT-4.7.1-2] or
+ * `+` not alone in its level [MQTT-4.7.1-3].
  */
 export function checkTopicFilter(bytes: Uint8Array, start: number, end: number): number {
   if (start >= end) return TOPIC_FILTER_INVALID;

@@ -142,11 +142,13 @@ export function checkLimits(limits: Limits): void {
     if (typeof value === 'string') continue;
     const least = name === 'sysIntervalMs' || name === 'slowSubscriberMs' ? 0 : 1;
     if (!Number.isSafeInteger(value) || value < least || value > BYTES_MAX) {
-      throw new RangeError(`${name} is ${value}: it must be a whole number, ${least} to ${BYTES_MAX}`);
+      throw new RangeError(`${name} is ${value}: it must be a whole number, ` +
+        `${least} to ${BYTES_MAX}`);
     }
   }
   if (!Object.values<string>(QueueFull).includes(limits.queueFull)) {
-    throw new RangeError(`queueFull is "${limits.queueFull}": it must be one of ${Object.values(QueueFull).join(', ')}`);
+    throw new RangeError(`queueFull is "${limits.queueFull}": it must be ` +
+      `one of ${Object.values(QueueFull).join(', ')}`);
   }
   between(limits, 'inflightMax', 1, 0xffff);
   between(limits, 'receiveMax', 1, 0xffff);
@@ -161,12 +163,14 @@ export function checkLimits(limits: Limits): void {
   notBelow(limits, 'sessionQueuedBytesMax', 'packetBytesMax');
   const budget = byteBudget(limits);
   if (budget.memory > BYTES_MAX) {
-    throw new RangeError(`these limits need ${budget.memory} bytes of buffers, more than the ${BYTES_MAX} that can be ` +
-      `addressed: lower packetBytesMax (${limits.packetBytesMax}) or clientsMax (${limits.clientsMax})`);
+    throw new RangeError(`these limits need ${budget.memory} bytes of buffers, ` +
+      `more than the ${BYTES_MAX} that can be addressed: ` +
+      `lower packetBytesMax (${limits.packetBytesMax}) or clientsMax (${limits.clientsMax})`);
   }
   for (const [name, bytes] of Object.entries(budget.columnLines)) {
     if (bytes > BYTES_MAX) {
-      throw new RangeError(`these limits need ${bytes} bytes for the tables of ${name}, more than ${BYTES_MAX}`);
+      throw new RangeError(`these limits need ${bytes} bytes for the tables of ${name}, ` +
+        `more than ${BYTES_MAX}`);
     }
   }
 }
@@ -176,20 +180,23 @@ const BYTES_MAX = 0x7fffffff;
 
 function between(limits: Limits, name: keyof Limits, least: number, most: number): void {
   const value = limits[name] as number;
-  if (value < least || value > most) throw new RangeError(`${name} is ${value}: it must be ${least} to ${most}`);
+  if (value < least || value > most) {
+    throw new RangeError(`${name} is ${value}: it must be ${least} to ${most}`);
+  }
 }
 
 function notBelow(limits: Limits, name: keyof Limits, floor: keyof Limits): void {
   if ((limits[name] as number) < (limits[floor] as number)) {
-    throw new RangeError(`${name} is ${limits[name]}, less than ${floor}, which is ${limits[floor]}`);
+    throw new RangeError(`${name} is ${limits[name]}, less than ${floor}, ` +
+      `which is ${limits[floor]}`);
   }
 }
 
 /** A store must take the largest message, in whole blocks. */
 function holdsOne(limits: Limits, name: 'queueBytes' | 'retainedBytes', blocks: number): void {
   if (blocks * limits.messageBlockBytes >= limits.packetBytesMax) return;
-  throw new RangeError(`${name} is ${limits[name]}: in blocks of ${limits.messageBlockBytes} that holds less than ` +
-    `packetBytesMax, which is ${limits.packetBytesMax}`);
+  throw new RangeError(`${name} is ${limits[name]}: in blocks of ${limits.messageBlockBytes} ` +
+    `that holds less than packetBytesMax, which is ${limits.packetBytesMax}`);
 }
 
 /**
@@ -226,7 +233,8 @@ export function queueBlocks(limits: Limits): number {
  */
 export function byteBudget(limits: Limits) {
   const {
-    connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, queuedMax, receiveMax, subscriptionNodesMax,
+    connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, queuedMax, receiveMax,
+    subscriptionNodesMax,
   } = limits;
   const nodes = retainedNodes(limits);
   const filterNodes = 1 + subscriptionNodesMax;
@@ -259,12 +267,14 @@ export function byteBudget(limits: Limits) {
     deliveries: queuedMax * (indexBytes(queueBlocks(limits)) + 2 + 1 + 1 + queued) +
       sessionsMax * (3 * queued + 4 + 2 + 8 + 2),
     subscriptions: subscriptionsMax * (session + indexBytes(filterNodes) + 1 + 3 * subscription) +
-      sessionsMax * (subscription + 4 + 1 + 4 + 4) + 8 * (topicLevelsMax + 2) + treeColumns(filterNodes),
+      sessionsMax * (subscription + 4 + 1 + 4 + 4) + 8 * (topicLevelsMax + 2) +
+      treeColumns(filterNodes),
     retained: treeColumns(nodes),
-    replays: sessionsMax * (subscription + indexBytes(nodes) + 8) + subscriptionsMax * (subscription + 1) +
-      4 * (topicLevelsMax + 1),
+    replays: sessionsMax * (subscription + indexBytes(nodes) + 8) +
+      subscriptionsMax * (subscription + 1) + 4 * (topicLevelsMax + 1),
     levels: 4 * (topicLevelsMax + 1),
-    messages: storeColumns(retainedBlocks(limits), 1) + storeColumns(queueBlocks(limits), sessionsMax + 1),
+    messages: storeColumns(retainedBlocks(limits), 1) +
+      storeColumns(queueBlocks(limits), sessionsMax + 1),
     counters: COUNTER_BYTES + 8 * sysTopics(limits) + 2 * sysTopics(limits),
   };
   const memory = sum(memoryLines);

@@ -1,9 +1,11 @@
-// Acknowledgements: exactly once for QoS 2, unknown and wrong ones, the window of messages in flight, and packet
-// identifiers. MQTT 3.1.1 sections 2.3.1, 4.3, 4.4. Runs on Node and on XS.
+// Acknowledgements: exactly once for QoS 2, unknown and wrong ones, the window of messages in
+// flight, and packet identifiers. MQTT 3.1.1 sections 2.3.1, 4.3, 4.4. Runs on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
-import { concat, pingreq, puback, pubcomp, publish, pubrec, pubrel, subscribe } from '../support/packets.js';
+import {
+  concat, pingreq, puback, pubcomp, publish, pubrec, pubrel, subscribe,
+} from '../support/packets.js';
 import { connected, makeBroker, type Peer } from '../support/peer.js';
 import * as count from '../../src/broker/counters.js';
 import type { Broker } from '../../src/broker/broker.js';
@@ -14,7 +16,8 @@ function pair(limits: Parameters<typeof makeBroker>[0] = {}): { broker: Broker; 
   const broker = makeBroker(limits);
   const subscriber = connected(broker, { clientId: 'subscriber', clean: false });
   subscriber.send(subscribe(1, ['a', 2]));
-  return { broker, subscriber, publisher: connected(broker, { clientId: 'publisher', clean: false }) };
+  return { broker, subscriber, publisher: connected(broker,
+    { clientId: 'publisher', clean: false }) };
 }
 
 t.test('[MQTT-4.3.3-2] a PUBLISH of QoS 2 that is repeated before PUBREL is not delivered twice', (t) => {
@@ -26,7 +29,8 @@ t.test('[MQTT-4.3.3-2] a PUBLISH of QoS 2 that is repeated before PUBREL is not 
   t.same(takeAll(subscriber, subscriber.received()), ['q2 a x']);
   t.same(publisher.send(pubrel(9)), ['PUBCOMP id9']);
   t.same(publisher.send(packet), ['PUBREC id9']);
-  t.same(takeAll(subscriber, subscriber.received()), ['q2 a x'], 'after PUBREL it is a new message');
+  t.same(takeAll(subscriber, subscriber.received()), ['q2 a x'],
+    'after PUBREL it is a new message');
   checkInvariants(broker);
   t.end();
 });
@@ -115,7 +119,8 @@ t.test('4.4: no more than inflightMax messages go out unacknowledged, and the wi
     const sent = (ids: number[]): string[] => ids.map((id) => `PUBLISH q${qos} id${id} a ${id}`);
     t.same(subscriber.received(), sent([1, 2, 3]), `QoS ${qos}`);
     const finish = (id: number): string[] => qos === 1 ? subscriber.send(puback(id)) :
-      [...subscriber.send(pubrec(id)).filter((text) => text !== `PUBREL id${id}`), ...subscriber.send(pubcomp(id))];
+      [...subscriber.send(pubrec(id)).filter((text) => text !== `PUBREL id${id}`),
+        ...subscriber.send(pubcomp(id))];
     t.same(finish(2), sent([4]), 'in any order');
     t.same(finish(1), sent([5]));
     t.same(subscriber.send(pingreq()), ['PINGRESP'], 'nothing without an acknowledgement');
@@ -131,15 +136,20 @@ t.test('4.4: several acknowledgements in one piece refill the window at once', (
   const { subscriber, publisher } = pair({ inflightMax: 4 });
   for (let i = 1; i <= 8; i++) publisher.send(publish('a', `${i}`, { qos: 1, id: i }));
   t.equal(subscriber.received().length, 4);
-  t.same(subscriber.send(concat(puback(1), puback(2), puback(3), puback(4))).map(idOf), [5, 6, 7, 8]);
+  t.same(subscriber.send(concat(puback(1), puback(2), puback(3), puback(4))).map(idOf),
+    [5, 6, 7, 8]);
   t.end();
 });
 
-/** Brings the identifiers of `subscriber` to `last` without sending: as if that many messages had been acknowledged. */
+/**
+ * Brings the identifiers of `subscriber` to `last` without sending: as if that many messages had
+ * been acknowledged.
+ */
 function skipIds(broker: Broker, subscriber: Peer, last: number): void {
   const { deliveries, queued, scratchStart } = broker.memory;
   const queue = broker.memory.connections[subscriber.slot]!.session;
-  const message = queued.store(scratchStart + 2, scratchStart + 3, scratchStart + 3, scratchStart + 3, 2);
+  const message = queued.store(scratchStart + 2, scratchStart + 3, scratchStart + 3,
+    scratchStart + 3, 2);
   let id = 0;
   while (id !== last) {
     deliveries.append(queue, message, 2);
@@ -175,8 +185,11 @@ t.test('[MQTT-2.3.1-4] an identifier that is still in use is not given to anothe
 
 t.test('4.3.3: more than receiveMax messages of QoS 2 without PUBREL close the connection', (t) => {
   const { broker, subscriber, publisher } = pair({ receiveMax: 3 });
-  for (const id of [1, 300, 65535]) t.same(publisher.send(publish('a', 'x', { qos: 2, id })), [`PUBREC id${id}`]);
-  t.same(publisher.send(publish('a', 'x', { qos: 2, id: 300 })), ['PUBREC id300'], 'a repeated one is none more');
+  for (const id of [1, 300, 65535]) {
+    t.same(publisher.send(publish('a', 'x', { qos: 2, id })), [`PUBREC id${id}`]);
+  }
+  t.same(publisher.send(publish('a', 'x', { qos: 2, id: 300 })), ['PUBREC id300'],
+    'a repeated one is none more');
   publisher.send(pubrel(300));
   t.same(publisher.send(publish('a', 'x', { qos: 2, id: 4 })), ['PUBREC id4'], 'one was released');
   takeAll(subscriber, subscriber.received());

@@ -1,4 +1,5 @@
-// CONNECT and new links when something is full: who is refused, who gives way, and what stays. Runs on Node and on XS.
+// CONNECT and new links when something is full: who is refused, who gives way, and what stays. Runs
+// on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
@@ -17,7 +18,8 @@ t.test('3.2.2.3: with clientsMax clients connected the next is answered with 0x0
   t.equal(broker.counters[count.REFUSED_FULL], 1);
   t.equal(broker.memory.sessions.count, 2);
   first.send(disconnect());
-  t.same(attempt(broker, connect({ clientId: 'c' })).answers, ['CONNACK new 0'], 'and accepted when one has left');
+  t.same(attempt(broker, connect({ clientId: 'c' })).answers, ['CONNACK new 0'],
+    'and accepted when one has left');
   checkInvariants(broker);
   t.end();
 });
@@ -36,7 +38,9 @@ t.test('[MQTT-3.1.4-2] a client takes its own connection over though clientsMax 
 
 t.test('3.2.2.3: with sessionsMax sessions kept a new client is answered with 0x03, a known one is served', (t) => {
   const broker = makeBroker({ clientsMax: 2, sessionsMax: 3 });
-  for (const clientId of ['a', 'b', 'c']) connected(broker, { clientId, clean: false }).send(disconnect());
+  for (const clientId of ['a', 'b', 'c']) {
+    connected(broker, { clientId, clean: false }).send(disconnect());
+  }
   const { answers, closed } = attempt(broker, connect({ clientId: 'd' }));
   t.same([answers, closed], [['CONNACK new 3'], true]);
   t.equal(broker.counters[count.REFUSED_FULL], 1);
@@ -45,7 +49,8 @@ t.test('3.2.2.3: with sessionsMax sessions kept a new client is answered with 0x
   const fresh = attempt(broker, connect({ clientId: 'c' }));
   t.same(fresh.answers, ['CONNACK new 0'], 'a clean session in the place of the kept one');
   fresh.peer.send(disconnect());
-  t.same(attempt(broker, connect({ clientId: 'd' })).answers, ['CONNACK new 0'], 'and its row is free afterwards');
+  t.same(attempt(broker, connect({ clientId: 'd' })).answers, ['CONNACK new 0'],
+    'and its row is free afterwards');
   checkInvariants(broker);
   t.end();
 });
@@ -62,7 +67,8 @@ t.test('4.2: with every slot taken the link that has been silent longest gives w
   const newest = new Peer(broker);
   const next = new Peer(broker);
   t.not(next.slot, NONE);
-  t.same([client, oldest, older, newest, next].map((peer) => peer.link.closed), [false, true, false, false, false]);
+  t.same([client, oldest, older, newest, next].map((peer) => peer.link.closed),
+    [false, true, false, false, false]);
   t.equal(broker.counters[count.REFUSED_CONNECT_TIMEOUT], 1);
   t.same(next.send(connect({ clientId: 'b' })), ['CONNACK new 0'], 'and is served');
   t.same(client.send(pingreq()), ['PINGRESP']);
@@ -98,9 +104,11 @@ t.test('3.1.2.5: a will that does not fit is answered with 0x03, and nothing els
   checkInvariants(broker);
   publisher.send(publish('news', 'kept', { qos: 1 }));
   const back = attempt(broker, connect({ clientId: 'a', clean: false }));
-  t.same(back.answers, ['CONNACK present 0', 'PUBLISH q1 id1 news kept'], 'the session of who was refused');
+  t.same(back.answers, ['CONNACK present 0', 'PUBLISH q1 id1 news kept'],
+    'the session of who was refused');
   publisher.send(publish('full', '', { retain: true }));
-  t.same(attempt(broker, connect({ clientId: 'b', will })).answers, ['CONNACK new 0'], 'it fits when there is room');
+  t.same(attempt(broker, connect({ clientId: 'b', will })).answers, ['CONNACK new 0'],
+    'it fits when there is room');
   checkInvariants(broker);
   t.end();
 });

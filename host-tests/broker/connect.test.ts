@@ -1,8 +1,10 @@
-// CONNECT: what is accepted, what is answered with which return code, and what closes. MQTT 3.1.1 sections 3.1, 3.2.
-// Runs on Node and on XS.
+// CONNECT: what is accepted, what is answered with which return code, and what closes. MQTT 3.1.1
+// sections 3.1, 3.2. Runs on Node and on XS.
 
 import t from 'tap';
-import { ascii, concat, connect, disconnect, fromHex, packet, pingreq, publish, subscribe } from '../support/packets.js';
+import {
+  ascii, concat, connect, disconnect, fromHex, packet, pingreq, publish, subscribe,
+} from '../support/packets.js';
 import { checkInvariants } from '../support/invariants.js';
 import { connected, makeBroker, pass, Peer } from '../support/peer.js';
 import * as count from '../../src/broker/counters.js';
@@ -13,16 +15,21 @@ import { attempt, tablesInUse } from './steps.js';
 
 /** A CONNECT with any protocol name and level: clean session, no keep-alive, identifier `a`. */
 function connectAs(name: string, level: number): Uint8Array {
-  return packet(0x10, Uint8Array.of(0, name.length), ascii(name), Uint8Array.of(level, 2, 0, 0, 0, 1, 0x61));
+  return packet(0x10, Uint8Array.of(0, name.length), ascii(name),
+    Uint8Array.of(level, 2, 0, 0, 0, 1, 0x61));
 }
 
 t.test('[MQTT-3.1.0-1] any first packet but CONNECT closes the link without an answer', (t) => {
   const broker = makeBroker();
   const packets: [string, Uint8Array][] = [
-    ['CONNACK', fromHex('20020000')], ['PUBLISH', publish('a', 'b')], ['PUBLISH of QoS 1', publish('a', 'b', { qos: 1 })],
-    ['PUBACK', fromHex('40020001')], ['PUBREC', fromHex('50020001')], ['PUBREL', fromHex('62020001')],
-    ['PUBCOMP', fromHex('70020001')], ['SUBSCRIBE', subscribe(1, ['a', 0])], ['SUBACK', fromHex('9003000100')],
-    ['UNSUBSCRIBE', fromHex('a2050001000161')], ['PINGREQ', pingreq()], ['DISCONNECT', disconnect()],
+    ['CONNACK', fromHex('20020000')], ['PUBLISH', publish('a', 'b')],
+    ['PUBLISH of QoS 1', publish('a', 'b', { qos: 1 })],
+    ['PUBACK', fromHex('40020001')], ['PUBREC', fromHex('50020001')],
+    ['PUBREL', fromHex('62020001')],
+    ['PUBCOMP', fromHex('70020001')], ['SUBSCRIBE', subscribe(1, ['a', 0])],
+    ['SUBACK', fromHex('9003000100')],
+    ['UNSUBSCRIBE', fromHex('a2050001000161')], ['PINGREQ', pingreq()],
+    ['DISCONNECT', disconnect()],
   ];
   for (const [name, bytes] of packets) {
     const { answers, closed } = attempt(broker, concat(bytes, connect({ clientId: 'late' })));
@@ -66,7 +73,8 @@ t.test('3.1: a link without CONNECT is closed after connectTimeoutMs, a connecte
 t.test('[MQTT-3.1.2-2] a protocol level that is not supported is answered with 0x01 and closed', (t) => {
   const broker = makeBroker();
   const levels: [string, number][] = [
-    ['MQTT', 0], ['MQTT', 2], ['MQTT', 3], ['MQTT', 5], ['MQTT', 6], ['MQTT', 0x7f], ['MQIsdp', 4], ['MQIsdp', 5],
+    ['MQTT', 0], ['MQTT', 2], ['MQTT', 3], ['MQTT', 5], ['MQTT', 6], ['MQTT', 0x7f], ['MQIsdp', 4],
+    ['MQIsdp', 5],
   ];
   for (const [name, level] of levels) {
     const { answers, closed } = attempt(broker, connectAs(name, level));
@@ -92,7 +100,8 @@ t.test('[MQTT-3.1.2-1] another protocol name closes without an answer', (t) => {
 
 t.test('3.1.2.2: MQTT 4 and MQIsdp 3 are accepted, and with the high bit that a bridge sets', (t) => {
   const broker = makeBroker();
-  for (const [name, level] of [['MQTT', 4], ['MQIsdp', 3], ['MQTT', 0x84], ['MQIsdp', 0x83]] as const) {
+  for (const [name, level] of [['MQTT', 4], ['MQIsdp', 3], ['MQTT', 0x84],
+    ['MQIsdp', 0x83]] as const) {
     const { answers, closed, peer } = attempt(broker, connectAs(name, level));
     t.same(answers, ['CONNACK new 0'], `${name} ${level}`);
     t.notOk(closed);
@@ -140,7 +149,8 @@ t.test('[MQTT-3.1.3-8] an identifier that is empty without clean session, in MQT
     t.ok(closed, `[MQTT-3.2.2-5] ${name} closes`);
   }
   t.equal(broker.counters[count.REFUSED_IDENTIFIER_COUNT], cases.length);
-  t.same(attempt(broker, connect({ clientId: 'x'.repeat(32) })).answers, ['CONNACK new 0'], '32 bytes');
+  t.same(attempt(broker, connect({ clientId: 'x'.repeat(32) })).answers, ['CONNACK new 0'],
+    '32 bytes');
   t.end();
 });
 
@@ -148,7 +158,8 @@ t.test('[MQTT-3.2.2-5] nothing that follows a refused CONNECT is handled', (t) =
   const broker = makeBroker();
   const witness = connected(broker, { clientId: 'witness' });
   witness.send(subscribe(1, ['#', 0]));
-  const { answers, closed } = attempt(broker, concat(connect({ clean: false }), publish('a', 'b'), pingreq()));
+  const { answers, closed } = attempt(broker,
+    concat(connect({ clean: false }), publish('a', 'b'), pingreq()));
   t.same(answers, ['CONNACK new 2']);
   t.ok(closed);
   t.same(witness.received(), []);
@@ -168,8 +179,10 @@ function guarded(decide: (login: Login) => number): Broker {
   return makeBroker({}, {
     authenticate: (bytes: Uint8Array, packet: Packet) => decide({
       id: text(bytes, packet.clientIdStart, packet.clientIdEnd),
-      user: packet.connectFlags & CONNECT_USER_NAME ? text(bytes, packet.userNameStart, packet.userNameEnd) : null,
-      password: packet.connectFlags & CONNECT_PASSWORD ? text(bytes, packet.passwordStart, packet.passwordEnd) : null,
+      user: packet.connectFlags & CONNECT_USER_NAME ? text(bytes, packet.userNameStart,
+        packet.userNameEnd) : null,
+      password: packet.connectFlags & CONNECT_PASSWORD ? text(bytes, packet.passwordStart,
+        packet.passwordEnd) : null,
     }),
   });
 }
@@ -195,7 +208,8 @@ t.test('3.1.3.4: authenticate sees identifier, user name and password, and which
 
 t.test('3.2.2.3: a login that authenticate refuses is answered with its code, and nothing is left of it', (t) => {
   const broker = guarded(({ user }) => user === 'marie' ? 0 : user === null ? 5 : 4);
-  const wrong = attempt(broker, connect({ clientId: 'a', userName: 'eve', will: { topic: 'w', payload: 'x' } }));
+  const wrong = attempt(broker, connect({ clientId: 'a', userName: 'eve',
+    will: { topic: 'w', payload: 'x' } }));
   t.same([wrong.answers, wrong.closed], [['CONNACK new 4'], true]);
   const nobody = attempt(broker, connect({ clientId: 'a' }));
   t.same([nobody.answers, nobody.closed], [['CONNACK new 5'], true]);

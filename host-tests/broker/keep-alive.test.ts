@@ -1,5 +1,5 @@
-// Keep-alive: who is silent for one and a half times its interval is taken for lost. MQTT 3.1.1 section 3.1.2.10.
-// Runs on Node and on XS.
+// Keep-alive: who is silent for one and a half times its interval is taken for lost. MQTT 3.1.1
+// section 3.1.2.10. Runs on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
@@ -83,7 +83,8 @@ t.test('[MQTT-3.12.4-1] PINGREQ is answered with PINGRESP, and keeps alive', (t)
 
 t.test('[MQTT-3.1.2-24] every control packet counts', (t) => {
   const { broker, clock, client } = withClient(1);
-  const packets = [publish('x', 'y'), publish('x', 'y', { qos: 1 }), subscribe(1, ['a', 1]), puback(9), pingreq()];
+  const packets = [publish('x', 'y'), publish('x', 'y', { qos: 1 }), subscribe(1, ['a', 1]),
+    puback(9), pingreq()];
   for (const packet of [...packets, ...packets]) {
     wait(broker, clock, client, 1000);
     client.send(packet);

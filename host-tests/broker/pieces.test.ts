@@ -1,5 +1,5 @@
-// Bytes as a network brings them: cut anywhere, or many packets at once; and one write for each link and turn.
-// Runs on Node and on XS.
+// Bytes as a network brings them: cut anywhere, or many packets at once; and one write for each
+// link and turn. Runs on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
@@ -10,15 +10,24 @@ import { connected, makeBroker, Peer } from '../support/peer.js';
 import * as count from '../../src/broker/counters.js';
 import { tablesInUse } from './steps.js';
 
-/** A conversation with packets of every size of header that 1,024 bytes allow, and what it is answered with. */
+/**
+ * A conversation with packets of every size of header that 1,024 bytes allow, and what it is
+ * answered with.
+ */
 const CONVERSATION = concat(
-  connect({ clientId: 'talker', keepAlive: 60, userName: 'marie', will: { topic: 'w', payload: 'x'.repeat(150) } }),
-  subscribe(1, ['a/#', 1], ['b', 0]), publish('a/b', 'short'), pingreq(), pingreq(), publish('b', 'y'.repeat(400)),
-  publish('a/c', 'z'.repeat(200), { qos: 1, id: 7 }), puback(1), publish('c', '', { qos: 2, id: 8 }), pubrel(8),
-  unsubscribe(2, 'b', 'nothing'), pingreq(), publish('b', 'unheard'), publish('a', 'last'), disconnect());
+  connect({ clientId: 'talker', keepAlive: 60, userName: 'marie',
+    will: { topic: 'w', payload: 'x'.repeat(150) } }),
+  subscribe(1, ['a/#', 1], ['b', 0]), publish('a/b', 'short'), pingreq(), pingreq(),
+  publish('b', 'y'.repeat(400)),
+  publish('a/c', 'z'.repeat(200), { qos: 1, id: 7 }), puback(1),
+  publish('c', '', { qos: 2, id: 8 }), pubrel(8),
+  unsubscribe(2, 'b', 'nothing'), pingreq(), publish('b', 'unheard'), publish('a', 'last'),
+  disconnect());
 const ANSWERS = [
-  'CONNACK new 0', 'SUBACK id1 1,0', 'PUBLISH q0 a/b short', 'PINGRESP', 'PINGRESP', `PUBLISH q0 b ${'y'.repeat(400)}`,
-  'PUBACK id7', `PUBLISH q1 id1 a/c ${'z'.repeat(200)}`, 'PUBREC id8', 'PUBCOMP id8', 'UNSUBACK id2', 'PINGRESP',
+  'CONNACK new 0', 'SUBACK id1 1,0', 'PUBLISH q0 a/b short', 'PINGRESP', 'PINGRESP',
+  `PUBLISH q0 b ${'y'.repeat(400)}`,
+  'PUBACK id7', `PUBLISH q1 id1 a/c ${'z'.repeat(200)}`, 'PUBREC id8', 'PUBCOMP id8',
+  'UNSUBACK id2', 'PINGRESP',
   'PUBLISH q0 a last',
 ];
 
@@ -38,9 +47,11 @@ for (const pieceBytes of [1, 2, 3, 5, 64, 511, Infinity]) {
 }
 
 t.test('4.2: a conversation cut once, at every place', (t) => {
-  const bytes = concat(connect({ clientId: 'a' }), subscribe(1, ['a', 0]), publish('a', 'x'), pingreq(),
+  const bytes = concat(connect({ clientId: 'a' }), subscribe(1, ['a', 0]), publish('a', 'x'),
+    pingreq(),
     publish('a', 'y'.repeat(130)), pingreq());
-  const wanted = ['CONNACK new 0', 'SUBACK id1 0', 'PUBLISH q0 a x', 'PINGRESP', `PUBLISH q0 a ${'y'.repeat(130)}`,
+  const wanted = ['CONNACK new 0', 'SUBACK id1 0', 'PUBLISH q0 a x', 'PINGRESP',
+    `PUBLISH q0 a ${'y'.repeat(130)}`,
     'PINGRESP'].join();
   let differing = '';
   for (let cut = 1; cut < bytes.length; cut++) {
@@ -62,7 +73,8 @@ t.test('4.2: a packet is answered with its last byte, not later and not earlier'
   }
   t.same(peer.send(bytes.slice(-1)), ['PUBACK id3']);
   t.same(peer.send(concat(pingreq(), bytes.slice(0, 50))), ['PINGRESP']);
-  t.same(peer.send(concat(bytes.slice(50), pingreq(), pingreq().slice(0, 1))), ['PUBACK id3', 'PINGRESP']);
+  t.same(peer.send(concat(bytes.slice(50), pingreq(), pingreq().slice(0, 1))),
+    ['PUBACK id3', 'PINGRESP']);
   t.same(peer.send(pingreq().slice(1)), ['PINGRESP']);
   checkInvariants(broker);
   t.end();
@@ -74,7 +86,8 @@ t.test('4.2: a packet of packetBytesMax in many windows, and the next one behind
     const peer = connected(broker, { clientId: 'a' });
     const whole = publish('a', 'x'.repeat(1016), { qos: 1, id: 9 });
     t.equal(whole.length, 1024);
-    t.same(peer.send(concat(whole, pingreq(), whole, pingreq())), ['PUBACK id9', 'PINGRESP', 'PUBACK id9', 'PINGRESP']);
+    t.same(peer.send(concat(whole, pingreq(), whole, pingreq())),
+      ['PUBACK id9', 'PINGRESP', 'PUBACK id9', 'PINGRESP']);
     t.same(peer.send(concat(whole, whole), 7), ['PUBACK id9', 'PUBACK id9']);
     checkInvariants(broker);
   }
@@ -85,12 +98,14 @@ t.test('4.2: what two peers send by turns in pieces does not mix', (t) => {
   const broker = makeBroker();
   const peers = ['a', 'b'].map((clientId) => connected(broker, { clientId }));
   for (const [i, peer] of peers.entries()) peer.send(subscribe(1, [`own/${i}`, 0]));
-  const streams = peers.map((_, i) => concat(publish(`own/${i}`, `${i}`.repeat(90)), publish(`own/${i}`, `end${i}`)));
+  const streams = peers.map((_, i) => concat(publish(`own/${i}`, `${i}`.repeat(90)),
+    publish(`own/${i}`, `end${i}`)));
   const received: string[][] = [[], []];
   for (let at = 0; at < streams[0]!.length; at += 7) {
     peers.forEach((peer, i) => received[i]!.push(...peer.send(streams[i]!.slice(at, at + 7))));
   }
-  t.same(received, [0, 1].map((i) => [`PUBLISH q0 own/${i} ${`${i}`.repeat(90)}`, `PUBLISH q0 own/${i} end${i}`]));
+  t.same(received, [0, 1].map((i) => [`PUBLISH q0 own/${i} ${`${i}`.repeat(90)}`,
+    `PUBLISH q0 own/${i} end${i}`]));
   checkInvariants(broker);
   t.end();
 });
@@ -120,7 +135,8 @@ t.test('[MQTT-3.14.4-2] bytes behind DISCONNECT, or behind what closes, are not 
   for (const pieceBytes of [1, Infinity]) {
     for (const last of [disconnect(), publish('a/+', 'x')]) {
       const peer = connected(broker, { clientId: 'a' });
-      peer.send(concat(publish('before', 'x'), last, publish('after', 'x'), publish('cut', 'x').slice(0, 4)), pieceBytes);
+      peer.send(concat(publish('before', 'x'), last, publish('after', 'x'),
+        publish('cut', 'x').slice(0, 4)), pieceBytes);
       t.ok(peer.link.closed);
       t.same(witness.received(), ['PUBLISH q0 before x']);
     }

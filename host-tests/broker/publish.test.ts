@@ -1,4 +1,5 @@
-// PUBLISH in and out at every QoS, and the `$` topics. MQTT 3.1.1 sections 3.3 and 4.3. Runs on Node and on XS.
+// PUBLISH in and out at every QoS, and the `$` topics. MQTT 3.1.1 sections 3.3 and 4.3. Runs on
+// Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
@@ -21,7 +22,8 @@ t.test('[MQTT-3.8.4-6] a message is delivered at the lower of the QoS published 
     t.same(answers, [[], ['PUBACK id5'], ['PUBREC id5']][published], `answer to QoS ${published}`);
     if (published === 2) t.same(publisher.send(pubrel(5)), ['PUBCOMP id5']);
     subscribers.forEach((peer, granted) => {
-      t.same(takeAll(peer, peer.received()), [`q${Math.min(published, granted)} a/b x`], `${published} to ${granted}`);
+      t.same(takeAll(peer, peer.received()), [`q${Math.min(published, granted)} a/b x`],
+        `${published} to ${granted}`);
     });
   }
   t.equal(broker.memory.queued.count, 0, 'what was acknowledged is forgotten');
@@ -33,9 +35,12 @@ t.test('[MQTT-3.8.4-6] a message is delivered at the lower of the QoS published 
 t.test('[MQTT-4.3.2-2] [MQTT-4.3.3-2] acknowledgements bear the identifier of the PUBLISH, in their order', (t) => {
   const broker = makeBroker();
   const peer = connected(broker, { clientId: 'a' });
-  const answers = peer.send(concat(publish('x', '1', { qos: 1, id: 65535 }), publish('x', '2', { qos: 2, id: 1 }),
-    publish('x', '3'), publish('x', '4', { qos: 1, id: 258 }), pubrel(1), publish('x', '5', { qos: 2, id: 0x8000 })));
-  t.same(answers, ['PUBACK id65535', 'PUBREC id1', 'PUBACK id258', 'PUBCOMP id1', 'PUBREC id32768']);
+  const answers = peer.send(concat(publish('x', '1', { qos: 1, id: 65535 }),
+    publish('x', '2', { qos: 2, id: 1 }),
+    publish('x', '3'), publish('x', '4', { qos: 1, id: 258 }), pubrel(1),
+    publish('x', '5', { qos: 2, id: 0x8000 })));
+  t.same(answers, ['PUBACK id65535', 'PUBREC id1', 'PUBACK id258', 'PUBCOMP id1',
+    'PUBREC id32768']);
   t.end();
 });
 
@@ -44,7 +49,8 @@ t.test('[MQTT-4.6.0-6] messages of one QoS arrive in the order in which they wer
     const broker = makeBroker();
     const subscriber = connected(broker, { clientId: 'subscriber' });
     subscriber.send(subscribe(1, ['a/#', 2]));
-    const publishers = [connected(broker, { clientId: 'one' }), connected(broker, { clientId: 'two' })];
+    const publishers = [connected(broker, { clientId: 'one' }),
+      connected(broker, { clientId: 'two' })];
     const wanted: string[] = [];
     for (let i = 0; i < 12; i++) {
       publishers[i % 2]!.send(publish(`a/${i % 3}`, `${i}`, { qos, id: i + 1 }));
@@ -79,7 +85,8 @@ t.test('[MQTT-3.3.1-3] DUP of an incoming PUBLISH is not passed on', (t) => {
 
 t.test('3.3.3: payloads of every length around the steps of the remaining length arrive as they are', (t) => {
   const broker = makeBroker({
-    clientsMax: 1, connectionsMax: 1, sessionsMax: 1, packetBytesMax: 20_000, windowBytes: 20_000, inboxBytes: 20_000,
+    clientsMax: 1, connectionsMax: 1, sessionsMax: 1, packetBytesMax: 20_000, windowBytes: 20_000,
+    inboxBytes: 20_000,
     outboxBytes: 20_000, retainedBytes: 20_032, queueBytes: 40_000, sessionQueuedBytesMax: 40_000,
   });
   const peer = connected(broker, { clientId: 'a' });
@@ -159,11 +166,14 @@ t.test('Broker.publish: the application publishes at every QoS, retains, and is 
   const broker = makeBroker({ packetBytesMax: 1024 });
   const peer = connected(broker, { clientId: 'a' });
   peer.send(subscribe(1, ['a/#', 2], ['$SYS/#', 2]));
-  for (let qos = 0; qos <= 2; qos++) t.equal(broker.publish(ascii('a/b'), ascii('x'), qos, qos === 1), OK);
+  for (let qos = 0; qos <= 2; qos++) {
+    t.equal(broker.publish(ascii('a/b'), ascii('x'), qos, qos === 1), OK);
+  }
   t.equal(broker.publish(ascii('a/c'), ascii(''), 0, false), OK);
   t.equal(broker.publish(ascii('$SYS/own'), ascii('y'), 0, false), OK, 'into $SYS too');
   broker.flush();
-  t.same(peer.received(), ['PUBLISH q0 a/b x', 'PUBLISH q1 id1 a/b x', 'PUBLISH q2 id2 a/b x', 'PUBLISH q0 a/c ',
+  t.same(peer.received(), ['PUBLISH q0 a/b x', 'PUBLISH q1 id1 a/b x', 'PUBLISH q2 id2 a/b x',
+    'PUBLISH q0 a/c ',
     'PUBLISH q0 $SYS/own y']);
   t.equal(broker.memory.retained.count, 1);
   t.equal(broker.publish(ascii('a/+'), ascii('x'), 0, false), TOPIC_NAME_INVALID);
@@ -171,7 +181,8 @@ t.test('Broker.publish: the application publishes at every QoS, retains, and is 
   t.equal(broker.publish(Uint8Array.of(0x61, 0xff), ascii('x'), 0, false), MALFORMED);
   t.equal(broker.publish(ascii('a/b'), new Uint8Array(1016), 0, false), OK, '1,024 bytes in all');
   t.equal(broker.publish(ascii('a/b'), new Uint8Array(1017), 0, false), TOO_LARGE);
-  t.equal(broker.publish(ascii('a/b'), new Uint8Array(1015), 1, false), TOO_LARGE, 'with an identifier');
+  t.equal(broker.publish(ascii('a/b'), new Uint8Array(1015), 1, false), TOO_LARGE,
+    'with an identifier');
   broker.flush();
   t.equal(peer.received().length, 1);
   checkInvariants(broker);
@@ -181,7 +192,8 @@ t.test('Broker.publish: the application publishes at every QoS, retains, and is 
 t.test('4.3: nothing is stored for a message that nobody wants', (t) => {
   const broker = makeBroker();
   const peer = connected(broker, { clientId: 'a' });
-  peer.send(concat(publish('x', '1', { qos: 1, id: 1 }), publish('x', '2', { qos: 2, id: 2 }), pubrel(2)));
+  peer.send(concat(publish('x', '1', { qos: 1, id: 1 }), publish('x', '2', { qos: 2, id: 2 }),
+    pubrel(2)));
   t.same(tablesInUse(broker), ['clients', 'links', 'sessions']);
   t.end();
 });

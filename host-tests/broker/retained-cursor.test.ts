@@ -1,9 +1,11 @@
-// The cursor of a replay: what retained messages do that come, change and go while a new subscriber takes its own
-// slowly. Runs on Node and on XS.
+// The cursor of a replay: what retained messages do that come, change and go while a new subscriber
+// takes its own slowly. Runs on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
-import { concat, connect, disconnect, publish, subscribe, unsubscribe } from '../support/packets.js';
+import {
+  concat, connect, disconnect, publish, subscribe, unsubscribe,
+} from '../support/packets.js';
 import { connected, makeBroker, type Peer } from '../support/peer.js';
 import type { Broker } from '../../src/broker/broker.js';
 import type { Limits } from '../../src/limits.js';
@@ -11,7 +13,9 @@ import { attempt, tablesInUse, takeAll } from './steps.js';
 
 const RETAIN = { retain: true };
 
-/** A broker that has retained the topics with QoS 1, and a subscriber that is at the first of them. */
+/**
+ * A broker that has retained the topics with QoS 1, and a subscriber that is at the first of them.
+ */
 function replaying(topics: string[], filters: [string, number][], limits: Partial<Limits> = {}): {
   broker: Broker; publisher: Peer; subscriber: Peer; first: string[];
 } {
@@ -38,7 +42,8 @@ t.test('4.4: a replay of QoS 1 and 2 respects the window and goes on with the ac
 });
 
 t.test('3.3.1.3: many retained messages go through a small outbox, as the link takes them', (t) => {
-  const broker = makeBroker({ packetBytesMax: 256, outboxBytes: 256, retainedMax: 64, retainedNodesMax: 128 });
+  const broker = makeBroker({ packetBytesMax: 256, outboxBytes: 256, retainedMax: 64,
+    retainedNodesMax: 128 });
   const publisher = connected(broker, { clientId: 'publisher' });
   const wanted: string[] = [];
   for (let i = 0; i < 60; i++) {
@@ -84,10 +89,12 @@ t.test('3.3.1.3: the message at the cursor is cleared: the replay goes on with t
 });
 
 t.test('3.3.1.3: a node below or above the one at the cursor goes, and the cursor keeps its place', (t) => {
-  const { broker, publisher, subscriber, first } = replaying(['z', 'a', 'a/b', 'a/b/c', 'd'], [['#', 1]]);
+  const { broker, publisher, subscriber, first } = replaying(['z', 'a', 'a/b', 'a/b/c', 'd'],
+    [['#', 1]]);
   for (const topic of ['a', 'a/b/c', 'z']) publisher.send(publish(topic, '', RETAIN));
   checkInvariants(broker);
-  t.same(takeRetained(subscriber, first), ['q1 retain z old', 'q1 retain a/b old', 'q1 retain d old']);
+  t.same(takeRetained(subscriber, first),
+    ['q1 retain z old', 'q1 retain a/b old', 'q1 retain d old']);
   publisher.send(publish('a/b', '', RETAIN));
   t.equal(broker.memory.retained.tree.nodeCount, 2, 'the root and d');
   checkInvariants(broker);
@@ -134,7 +141,8 @@ t.test('3.10: UNSUBSCRIBE ends the replay of that filter only, at its front or b
     t.same(subscriber.send(unsubscribe(2, gone)), ['UNSUBACK id2']);
     checkInvariants(broker);
     const left = topics.filter((topic) => topic === 'x/1' || topic[0] !== gone[0]);
-    t.same(takeAll(subscriber, first), left.map((topic) => `q1 retain ${topic} old`), `without ${gone}`);
+    t.same(takeAll(subscriber, first), left.map((topic) => `q1 retain ${topic} old`),
+      `without ${gone}`);
     checkInvariants(broker);
   }
   t.end();
@@ -153,7 +161,9 @@ t.test('[MQTT-3.8.4-3] an identical subscription during its replay begins anew, 
 t.test('3.1.2.4: a clean session that ends during its replay leaves nothing', (t) => {
   const broker = makeBroker({ inflightMax: 1 });
   const publisher = connected(broker, { clientId: 'publisher' });
-  for (const topic of ['a', 'b', 'c']) publisher.send(publish(topic, 'old', { retain: true, qos: 1 }));
+  for (const topic of ['a', 'b', 'c']) {
+    publisher.send(publish(topic, 'old', { retain: true, qos: 1 }));
+  }
   for (const end of ['disconnect', 'drop'] as const) {
     const subscriber = connected(broker, { clientId: 'subscriber' });
     subscriber.send(subscribe(1, ['+', 1], ['#', 1], ['b', 1]));
@@ -183,11 +193,14 @@ t.test('queueBytes: a replay that finds the shared queue full goes on when there
   const broker = makeBroker({ queueBytes: 1024, inflightMax: 4 }); // 16 blocks of 64
   const publisher = connected(broker, { clientId: 'publisher' });
   const topics = ['a', 'b', 'c', 'd', 'e'];
-  for (const topic of topics) publisher.send(publish(topic, 'x'.repeat(400), { retain: true, qos: 1 }));
+  for (const topic of topics) {
+    publisher.send(publish(topic, 'x'.repeat(400), { retain: true, qos: 1 }));
+  }
   const subscriber = connected(broker, { clientId: 'subscriber' });
   const first = subscriber.send(subscribe(1, ['+', 1]));
   t.equal(first.length, 1 + 2, 'two of seven blocks fit');
-  t.same(takeAll(subscriber, first).map((text) => text.slice(0, 11)), topics.map((topic) => `q1 retain ${topic}`));
+  t.same(takeAll(subscriber, first).map((text) => text.slice(0, 11)),
+    topics.map((topic) => `q1 retain ${topic}`));
   checkInvariants(broker);
   t.end();
 });

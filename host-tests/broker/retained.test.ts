@@ -1,5 +1,5 @@
-// Retained messages: kept, replaced, cleared, and sent to new subscriptions. MQTT 3.1.1 sections 3.3.1.3 and 3.8.4.
-// Runs on Node and on XS.
+// Retained messages: kept, replaced, cleared, and sent to new subscriptions. MQTT 3.1.1 sections
+// 3.3.1.3 and 3.8.4. Runs on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
@@ -13,7 +13,8 @@ import { takeAll } from './steps.js';
 const RETAIN = { retain: true };
 
 /** A broker that retains `<topic>-value` for each topic, with QoS 0, and its publisher. */
-function withRetained(topics: string[], limits: Partial<Limits> = {}): { broker: Broker; publisher: Peer } {
+function withRetained(topics: string[],
+  limits: Partial<Limits> = {}): { broker: Broker; publisher: Peer } {
   const broker = makeBroker(limits);
   const publisher = connected(broker, { clientId: 'publisher' });
   for (const topic of topics) publisher.send(publish(topic, `${topic}-value`, RETAIN));
@@ -107,7 +108,8 @@ t.test('[MQTT-3.3.1-6] [MQTT-3.8.4-3] each subscription sends them, an identical
   const both = ['PUBLISH q0 retain a a-value', 'PUBLISH q0 retain b b-value'];
   t.same(reader.send(subscribe(1, ['+', 0])), ['SUBACK id1 0', ...both]);
   t.same(reader.send(subscribe(2, ['+', 0])), ['SUBACK id2 0', ...both]);
-  t.same(reader.send(subscribe(3, ['+', 0], ['b', 0], ['x', 0])), ['SUBACK id3 0,0,0', ...both, both[1]]);
+  t.same(reader.send(subscribe(3, ['+', 0], ['b', 0], ['x', 0])),
+    ['SUBACK id3 0,0,0', ...both, both[1]]);
   t.equal(broker.memory.replays.activeCount, 0);
   t.end();
 });
@@ -185,7 +187,8 @@ t.test('retainedBytes: what does not fit is counted and the old value stays', (t
   publisher.send(publish('b', 'Y'.repeat(600), RETAIN)); // 10, of 8 with its own
   t.equal(broker.counters[count.DROPPED_RETAINED_FULL], 2);
   const reader = connected(broker, { clientId: 'reader' });
-  t.same(reader.send(subscribe(1, ['#', 0])), ['SUBACK id1 0', `PUBLISH q0 retain a ${'x'.repeat(500)}`,
+  t.same(reader.send(subscribe(1, ['#', 0])),
+    ['SUBACK id1 0', `PUBLISH q0 retain a ${'x'.repeat(500)}`,
     `PUBLISH q0 retain b ${'y'.repeat(400)}`]);
   publisher.send(publish('b', 'Y'.repeat(505), RETAIN)); // 8
   t.equal(broker.counters[count.DROPPED_RETAINED_FULL], 2);
@@ -193,7 +196,8 @@ t.test('retainedBytes: what does not fit is counted and the old value stays', (t
   publisher.send(publish('a', 'news', RETAIN));
   publisher.send(publish('b', 'news', RETAIN));
   t.same(reader.received().slice(-2), ['PUBLISH q0 a news', 'PUBLISH q0 b news']);
-  t.equal(broker.counters[count.DROPPED_RETAINED_FULL], 2, 'a full store takes news of topics it knows');
+  t.equal(broker.counters[count.DROPPED_RETAINED_FULL], 2,
+    'a full store takes news of topics it knows');
   checkInvariants(broker);
   t.end();
 });

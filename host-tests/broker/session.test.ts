@@ -1,9 +1,10 @@
-// Persistent sessions: what waits for a client that is away, and how it is sent when it comes back. MQTT 3.1.1
-// sections 3.1.2.4, 4.1 and 4.4. Runs on Node and on XS.
+// Persistent sessions: what waits for a client that is away, and how it is sent when it comes back.
+// MQTT 3.1.1 sections 3.1.2.4, 4.1 and 4.4. Runs on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
-import { concat, connect, disconnect, puback, pubcomp, publish, pubrec, pubrel, subscribe, unsubscribe,
+import {
+  concat, connect, disconnect, puback, pubcomp, publish, pubrec, pubrel, subscribe, unsubscribe,
 } from '../support/packets.js';
 import { connected, makeBroker, type Peer } from '../support/peer.js';
 import * as count from '../../src/broker/counters.js';
@@ -35,7 +36,8 @@ t.test('[MQTT-3.1.2-5] QoS 1 and 2 wait for a client that is away, in order; QoS
     t.same(answers, [[], [`PUBACK id${i + 1}`], [`PUBREC id${i + 1}`]][i % 3]);
   }
   const { taken } = comeBack(broker);
-  t.same(taken, ['q1 news/1 1', 'q2 news/2 2', 'q1 news/4 4', 'q2 news/5 5', 'q1 news/7 7', 'q2 news/8 8']);
+  t.same(taken, ['q1 news/1 1', 'q2 news/2 2', 'q1 news/4 4', 'q2 news/5 5', 'q1 news/7 7',
+    'q2 news/8 8']);
   t.equal(broker.memory.queued.count, 0);
   t.equal(broker.counters[count.PUBLISH_DROPPED], 0, 'QoS 0 to who is away is no loss');
   checkInvariants(broker);
@@ -63,7 +65,8 @@ t.test('[MQTT-4.4.0-1] on resumption what is in flight goes again with its ident
   for (let round = 0; round < 3; round++) {
     const { answers, peer } = attempt(broker, connect(AWAY));
     const dup = round === 0 ? '' : 'dup ';
-    t.same(answers, ['CONNACK present 0', `PUBLISH q1 id1 ${dup}news/a 1`, `PUBLISH q1 id2 ${dup}news/a 2`]);
+    t.same(answers, ['CONNACK present 0', `PUBLISH q1 id1 ${dup}news/a 1`,
+      `PUBLISH q1 id2 ${dup}news/a 2`]);
     peer.drop();
     checkInvariants(broker);
   }
@@ -96,7 +99,8 @@ t.test('[MQTT-4.4.0-1] PUBREL is resumed, and PUBLISH is not sent again once PUB
   t.same(first.send(concat(pubrec(2), pubrec(1))), ['PUBREL id2', 'PUBREL id1']);
   first.drop();
   const second = attempt(broker, connect(AWAY));
-  t.same(second.answers, ['CONNACK present 0', 'PUBREL id1', 'PUBREL id2', 'PUBLISH q2 id3 dup news/a 3']);
+  t.same(second.answers, ['CONNACK present 0', 'PUBREL id1', 'PUBREL id2',
+    'PUBLISH q2 id3 dup news/a 3']);
   t.same(second.peer.send(concat(pubcomp(2), pubrec(3), pubcomp(3))), ['PUBREL id3']);
   second.peer.drop();
   const third = attempt(broker, connect(AWAY));
@@ -126,9 +130,11 @@ t.test('[MQTT-3.1.2-6] a clean session leaves nothing behind, however its connec
   ];
   for (const [name, end] of endings) {
     const broker = makeBroker({ inflightMax: 1 });
-    const peer = connected(broker, { clientId: 'a', will: { topic: 'nobody', payload: 'x'.repeat(200) } });
+    const peer = connected(broker, { clientId: 'a',
+      will: { topic: 'nobody', payload: 'x'.repeat(200) } });
     peer.send(subscribe(1, ['a/b', 1], ['a/+', 2], ['long-level-'.repeat(6), 2]));
-    peer.send(concat(publish('a/b', '1', { qos: 2, id: 1 }), publish('a/b', '2', { qos: 2, id: 2 })));
+    peer.send(concat(publish('a/b', '1', { qos: 2, id: 1 }),
+      publish('a/b', '2', { qos: 2, id: 2 })));
     t.not(tablesInUse(broker).length, 0);
     end(peer);
     t.same(tablesInUse(broker), [], name);
@@ -150,10 +156,13 @@ t.test('[MQTT-3.1.2-6] what another session waits for survives the end of a clea
   t.end();
 });
 
-/** Publishes `payloads` to topics `news/<first letter>` with QoS 1; every one must be acknowledged. */
+/**
+ * Publishes `payloads` to topics `news/<first letter>` with QoS 1; every one must be acknowledged.
+ */
 function publishAll(publisher: Peer, payloads: string[]): boolean {
   return payloads.every((payload) =>
-    publisher.send(publish(`news/${payload[0]}`, payload, { qos: 1, id: 1 })).join() === 'PUBACK id1');
+    publisher.send(publish(`news/${payload[0]}`, payload,
+      { qos: 1, id: 1 })).join() === 'PUBACK id1');
 }
 
 t.test('queueFull refuse-new: a full queue keeps what it has, and counts what it refuses', (t) => {
@@ -194,21 +203,25 @@ t.test('queueFull never drops what is in flight: it must come again with its ide
     first.drop();
     t.ok(publishAll(publisher, ['a3', 'a4', 'a5']));
     t.equal(broker.counters[count.DROPPED_SESSION_FULL], 2);
-    t.same(comeBack(broker).taken, ['q1 dup news/a a1', 'q1 dup news/a a2', 'q1 news/a a5'], queueFull);
+    t.same(comeBack(broker).taken, ['q1 dup news/a a1', 'q1 dup news/a a2', 'q1 news/a a5'],
+      queueFull);
     checkInvariants(broker);
   }
-  const { broker, publisher } = withSession({ sessionQueuedMax: 2, inflightMax: 2, queueFull: 'drop-oldest' });
+  const { broker, publisher } = withSession({ sessionQueuedMax: 2, inflightMax: 2,
+    queueFull: 'drop-oldest' });
   const first = connected(broker, AWAY);
   t.ok(publishAll(publisher, ['a1', 'a2']));
   first.drop();
   t.ok(publishAll(publisher, ['a3']));
   t.equal(broker.counters[count.DROPPED_SESSION_FULL], 1);
-  t.same(comeBack(broker).taken, ['q1 dup news/a a1', 'q1 dup news/a a2'], 'with all in flight the new one is refused');
+  t.same(comeBack(broker).taken, ['q1 dup news/a a1', 'q1 dup news/a a2'],
+    'with all in flight the new one is refused');
   t.end();
 });
 
 t.test('sessionQueuedBytesMax bounds topics and payloads of one session', (t) => {
-  const { broker, publisher } = withSession({ sessionQueuedBytesMax: 1024, queueFull: 'refuse-new' });
+  const { broker, publisher } = withSession({ sessionQueuedBytesMax: 1024,
+    queueFull: 'refuse-new' });
   const payload = (letter: string): string => letter + 'x'.repeat(335);
   t.ok(publishAll(publisher, ['a', 'b', 'c'].map(payload)), 'three of 342 bytes are 1,026');
   t.equal(broker.counters[count.DROPPED_SESSION_FULL], 1);
@@ -222,7 +235,8 @@ t.test('sessionQueuedBytesMax bounds topics and payloads of one session', (t) =>
 });
 
 t.test('drop-oldest drops as many as the bytes of the new message need', (t) => {
-  const { broker, publisher } = withSession({ sessionQueuedBytesMax: 1024, queueFull: 'drop-oldest' });
+  const { broker, publisher } = withSession({ sessionQueuedBytesMax: 1024,
+    queueFull: 'drop-oldest' });
   t.ok(publishAll(publisher, ['a', 'b', 'c', 'd'].map((letter) => letter + 'x'.repeat(200))));
   t.ok(publishAll(publisher, [`e${'x'.repeat(700)}`]));
   t.equal(broker.counters[count.DROPPED_SESSION_FULL], 3);

@@ -1,4 +1,5 @@
-// The rows and blocks that all queues share, used up: who waits, and what is counted. Runs on Node and on XS.
+// The rows and blocks that all queues share, used up: who waits, and what is counted. Runs on Node
+// and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
@@ -19,7 +20,10 @@ function start(limits: Partial<Limits>): { broker: Broker; clock: { nowMs: numbe
   return { broker, clock: { nowMs: 0 } };
 }
 
-/** Publishes `topic` with QoS 1 and 240 bytes under the identifiers `first` to `last`; the identifiers acknowledged. */
+/**
+ * Publishes `topic` with QoS 1 and 240 bytes under the identifiers `first` to `last`; the
+ * identifiers acknowledged.
+ */
 function publishIds(publisher: Peer, topic: string, first: number, last: number): number[] {
   const answers: string[] = [];
   for (let id = first; id <= last; id++) {
@@ -55,7 +59,8 @@ for (const [name, limits] of [['queuedMax', FEW_ROWS], ['queueBytes', FEW_BLOCKS
     t.same(acknowledged(publisher.received()), [5]);
     t.equal(broker.counters[count.DROPPED_QUEUE_FULL], 1);
     t.same(publishIds(publisher, 'a', 6, 8), [6, 7, 8]);
-    t.same([broker.counters[count.DROPPED_QUEUE_FULL], broker.counters[count.PUBLISH_DROPPED]], [4, 4]);
+    t.same([broker.counters[count.DROPPED_QUEUE_FULL], broker.counters[count.PUBLISH_DROPPED]],
+      [4, 4]);
     subscriber.send(puback(1));
     t.same(publishIds(publisher, 'a', 9, 10), [9], 'room for one, then it waits again');
     checkInvariants(broker);
@@ -67,7 +72,8 @@ for (const [name, limits] of [['queuedMax', FEW_ROWS], ['queueBytes', FEW_BLOCKS
     publishIds(publisher, 'a', 1, 4);
     const other = connected(broker, { clientId: 'other' });
     other.send(subscribe(1, ['b', 0]));
-    t.same(other.send(concat(publish('b', 'x'), publish('b', 'y', { qos: 1, id: 7 }), publish('c', 'z', { qos: 2 }))),
+    t.same(other.send(concat(publish('b', 'x'), publish('b', 'y', { qos: 1, id: 7 }),
+      publish('c', 'z', { qos: 2 }))),
       ['PUBLISH q0 b x', 'PUBACK id7', 'PUBLISH q0 b y', 'PUBREC id1']);
     t.ok(other.link.reading);
     checkInvariants(broker);

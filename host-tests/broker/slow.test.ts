@@ -1,9 +1,11 @@
-// Peers that do not keep up: what is dropped and counted, who waits for whom and how long, and that nobody else
-// notices. Runs on Node and on XS.
+// Peers that do not keep up: what is dropped and counted, who waits for whom and how long, and that
+// nobody else notices. Runs on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
-import { concat, pingreq, puback, publish, pubcomp, pubrec, pubrel, subscribe, unsubscribe } from '../support/packets.js';
+import {
+  concat, pingreq, puback, publish, pubcomp, pubrec, pubrel, subscribe, unsubscribe,
+} from '../support/packets.js';
 import { connected, makeBroker, pass, type Peer } from '../support/peer.js';
 import * as count from '../../src/broker/counters.js';
 import type { Broker } from '../../src/broker/broker.js';
@@ -20,7 +22,8 @@ interface Scene {
 
 /** A subscriber of `a` with QoS 2 that takes 4 messages, and acknowledges none, and a publisher. */
 function scene(limits: Partial<Limits> = {}): Scene {
-  const broker = makeBroker({ sessionQueuedMax: 4, inflightMax: 2, slowSubscriberMs: WAIT_MS, ...limits });
+  const broker = makeBroker({ sessionQueuedMax: 4, inflightMax: 2, slowSubscriberMs: WAIT_MS,
+    ...limits });
   const clock = { nowMs: 0 };
   broker.tick(0);
   const subscriber = connected(broker, { clientId: 'subscriber' });
@@ -37,7 +40,9 @@ function stopReading(peer: Peer): void {
 /** Publishes `a` with QoS 1 under the identifiers `first` to `last`; what was answered. */
 function publishIds(publisher: Peer, first: number, last: number): string[] {
   const answers: string[] = [];
-  for (let id = first; id <= last; id++) answers.push(...publisher.send(publish('a', `${id}`, { qos: 1, id })));
+  for (let id = first; id <= last; id++) {
+    answers.push(...publisher.send(publish('a', `${id}`, { qos: 1, id })));
+  }
   return answers;
 }
 
@@ -106,7 +111,9 @@ t.test('4.3: QoS 1 and 2 to a full outbox wait in the queue and go on when the l
   const { broker, publisher, subscriber } = scene({ inflightMax: 4 });
   stopReading(subscriber);
   const payload = 'x'.repeat(400);
-  for (let id = 1; id <= 4; id++) t.same(publisher.send(publish('a', payload, { qos: 1, id })), [`PUBACK id${id}`]);
+  for (let id = 1; id <= 4; id++) {
+    t.same(publisher.send(publish('a', payload, { qos: 1, id })), [`PUBACK id${id}`]);
+  }
   t.equal(broker.memory.deliveries.inflight[0], 2, 'two fit into the outbox');
   subscriber.link.capacity = 500;
   const received: string[] = [];
@@ -125,7 +132,8 @@ t.test('4.3: a publisher of QoS 1 and 2 waits for a full subscriber, and goes on
       t.same(publisher.send(publish('a', `${id}`, { qos, id })), [`${answer} id${id}`]);
       if (qos === 2) publisher.send(pubrel(id));
     }
-    t.same(publisher.send(concat(publish('a', '5', { qos, id: 5 }), pingreq())), [], 'its acknowledgement is withheld');
+    t.same(publisher.send(concat(publish('a', '5', { qos, id: 5 }), pingreq())), [],
+      'its acknowledgement is withheld');
     t.notOk(publisher.link.reading, 'and its bytes are left unread');
     t.same(publisher.send(pingreq()), []);
     t.equal(broker.counters[count.PUBLISHERS_WAITED], 1);
@@ -153,7 +161,8 @@ t.test('4.3: after slowSubscriberMs the publisher goes on and the drop is counte
   pass(broker, clock, 1);
   t.same(publisher.received(), ['PUBACK id5']);
   t.ok(publisher.link.reading);
-  t.same([broker.counters[count.DROPPED_SESSION_FULL], broker.counters[count.PUBLISH_DROPPED]], [1, 1]);
+  t.same([broker.counters[count.DROPPED_SESSION_FULL], broker.counters[count.PUBLISH_DROPPED]],
+    [1, 1]);
   t.same(subscriber.received(), ['PUBLISH q1 id1 a 1', 'PUBLISH q1 id2 a 2']);
   checkInvariants(broker);
   t.end();
@@ -196,7 +205,8 @@ t.test('queueFull drop-oldest: a subscriber given up waiting for loses its oldes
   publishIds(publisher, 6, 6);
   t.equal(broker.counters[count.DROPPED_SESSION_FULL], 2);
   subscriber.received();
-  t.same(subscriber.send(concat(puback(1), puback(2))), ['PUBLISH q1 id3 a 5', 'PUBLISH q1 id4 a 6']);
+  t.same(subscriber.send(concat(puback(1), puback(2))),
+    ['PUBLISH q1 id3 a 5', 'PUBLISH q1 id4 a 6']);
   checkInvariants(broker);
   t.end();
 });
@@ -240,7 +250,8 @@ t.test('4.3: two clients that publish to each other and are both full go on afte
   t.same(peers.map((peer) => peer.link.reading), [false, false]);
   pass(broker, clock, WAIT_MS);
   t.same(peers.map((peer) => peer.link.reading), [true, true]);
-  t.same(peers.map((peer) => peer.received().filter((text) => text === 'PUBACK id3').length), [1, 1]);
+  t.same(peers.map((peer) => peer.received().filter((text) => text === 'PUBACK id3').length),
+    [1, 1]);
   t.equal(broker.counters[count.DROPPED_SESSION_FULL], 2);
   checkInvariants(broker);
   t.end();
@@ -251,7 +262,9 @@ t.test('4.3: offline subscribers never make a publisher wait', (t) => {
   const away = connected(broker, { clientId: 'away', clean: false });
   away.send(subscribe(1, ['b', 1]));
   away.drop();
-  for (let id = 1; id <= 6; id++) t.same(publisher.send(publish('b', 'x', { qos: 1, id })), [`PUBACK id${id}`]);
+  for (let id = 1; id <= 6; id++) {
+    t.same(publisher.send(publish('b', 'x', { qos: 1, id })), [`PUBACK id${id}`]);
+  }
   t.equal(broker.counters[count.DROPPED_SESSION_FULL], 2);
   t.equal(broker.counters[count.PUBLISHERS_WAITED], 0);
   checkInvariants(broker);

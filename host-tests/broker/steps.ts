@@ -6,7 +6,8 @@ import { puback, pubcomp, pubrec } from '../support/packets.js';
 import { Peer } from '../support/peer.js';
 
 /** A new peer that sends `bytes` first of all, and what came back. */
-export function attempt(broker: Broker, bytes: Uint8Array): { peer: Peer; answers: string[]; closed: boolean } {
+export function attempt(broker: Broker,
+  bytes: Uint8Array): { peer: Peer; answers: string[]; closed: boolean } {
   const peer = new Peer(broker);
   const answers = peer.send(bytes);
   return { peer, answers, closed: peer.link.closed };
@@ -14,7 +15,8 @@ export function attempt(broker: Broker, bytes: Uint8Array): { peer: Peer; answer
 
 /** What every table holds: all zero in a broker that everybody has left. */
 export function tableCounts(broker: Broker): Record<string, number> {
-  const { connections, deliveries, kept, packetIds, queued, replays, retained, sessions, subscriptions } = broker.memory;
+  const { connections, deliveries, kept, packetIds, queued, replays, retained, sessions,
+    subscriptions } = broker.memory;
   let identifiers = 0;
   for (const count of packetIds.counts) identifiers += count;
   return {
@@ -47,12 +49,18 @@ export function idOf(packet: string | undefined): number {
   return Number(/ id(\d+)/.exec(packet ?? '')?.[1] ?? 0);
 }
 
-/** `PUBLISH q1 id7 dup a b` without its identifier, as `q1 dup a b`: what a subscriber gets, wherever its ids stand. */
+/**
+ * `PUBLISH q1 id7 dup a b` without its identifier, as `q1 dup a b`: what a subscriber gets,
+ * wherever its ids stand.
+ */
 export function withoutId(packet: string): string {
   return packet.replace(/^PUBLISH /, '').replace(/ id\d+/, '');
 }
 
-/** Takes the PUBLISH packets among `packets` and what follows, acknowledging each in full; what they said, in order. */
+/**
+ * Takes the PUBLISH packets among `packets` and what follows, acknowledging each in full; what they
+ * said, in order.
+ */
 export function takeAll(peer: Peer, packets: string[]): string[] {
   const taken: string[] = [];
   const waiting = [...packets];

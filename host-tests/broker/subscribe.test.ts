@@ -1,9 +1,11 @@
-// SUBSCRIBE, UNSUBSCRIBE, and which filters match which topics. MQTT 3.1.1 sections 3.8 to 3.11 and 4.7.
-// Runs on Node and on XS.
+// SUBSCRIBE, UNSUBSCRIBE, and which filters match which topics. MQTT 3.1.1 sections 3.8 to 3.11 and
+// 4.7. Runs on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
-import { concat, disconnect, fromHex, packet, publish, subscribe, unsubscribe, type Text } from '../support/packets.js';
+import {
+  concat, disconnect, fromHex, packet, publish, subscribe, unsubscribe, type Text,
+} from '../support/packets.js';
 import { connected, makeBroker, type Peer } from '../support/peer.js';
 import * as count from '../../src/broker/counters.js';
 import type { Broker } from '../../src/broker/broker.js';
@@ -17,7 +19,8 @@ function pair(limits: Parameters<typeof makeBroker>[0] = {}): { broker: Broker; 
 }
 
 /** Whether a message on `topic` comes to a subscriber of `filter`, once. */
-function matches(broker: Broker, publisher: Peer, subscriber: Peer, filter: Text, topic: Text): boolean {
+function matches(broker: Broker, publisher: Peer, subscriber: Peer, filter: Text,
+  topic: Text): boolean {
   subscriber.send(subscribe(1, [filter, 0]));
   publisher.send(publish(topic, 'x'));
   const { length } = subscriber.received();
@@ -28,8 +31,10 @@ function matches(broker: Broker, publisher: Peer, subscriber: Peer, filter: Text
 
 t.test('[MQTT-3.8.4-5] SUBACK has one code for each filter, in their order, and the identifier of SUBSCRIBE', (t) => {
   const { broker, subscriber } = pair();
-  t.same(subscriber.send(subscribe(65535, ['a', 0], ['b', 1], ['c', 2], ['a/+', 1])), ['SUBACK id65535 0,1,2,1']);
-  t.same(subscriber.send(concat(subscribe(1, ['d', 2]), subscribe(1, ['e', 0]))), ['SUBACK id1 2', 'SUBACK id1 0']);
+  t.same(subscriber.send(subscribe(65535, ['a', 0], ['b', 1], ['c', 2], ['a/+', 1])),
+    ['SUBACK id65535 0,1,2,1']);
+  t.same(subscriber.send(concat(subscribe(1, ['d', 2]), subscribe(1, ['e', 0]))),
+    ['SUBACK id1 2', 'SUBACK id1 0']);
   t.equal(broker.memory.subscriptions.count, 6);
   checkInvariants(broker);
   t.end();
@@ -70,7 +75,8 @@ t.test('[MQTT-3.3.5-1] many subscribers with filters that overlap get one copy e
   const broker = makeBroker();
   const publisher = connected(broker, { clientId: 'publisher' });
   const filters: [string, number][][] = [
-    [['a/b', 0], ['#', 2]], [['+/b', 1]], [['a/#', 0], ['a/+', 1]], [['c', 2]], [['+/+', 2], ['a/b', 2], ['a/b/#', 0]],
+    [['a/b', 0], ['#', 2]], [['+/b', 1]], [['a/#', 0], ['a/+', 1]], [['c', 2]],
+    [['+/+', 2], ['a/b', 2], ['a/b/#', 0]],
   ];
   const subscribers = filters.map((list, i) => {
     const peer = connected(broker, { clientId: `subscriber-${i}` });
@@ -103,14 +109,17 @@ t.test('[MQTT-3.10.4-1] what a client unsubscribes from is delivered no more, an
   const filters = ['a', 'a/b', 'a/+', 'a/#', '#', '+', '+/+/c', '/', '$x/#'];
   subscriber.send(subscribe(1, ...filters.map((filter): [string, number] => [filter, 1])));
   for (const filter of filters) subscriber.send(unsubscribe(2, filter));
-  for (const topic of ['a', 'a/b', 'a/b/c', '/', '$x/y']) publisher.send(publish(topic, 'x', { qos: 1 }));
+  for (const topic of ['a', 'a/b', 'a/b/c', '/', '$x/y']) {
+    publisher.send(publish(topic, 'x', { qos: 1 }));
+  }
   t.same(subscriber.received(), []);
   t.same(tablesInUse(broker), ['clients', 'links', 'sessions']);
   t.end();
 });
 
 t.test('4.7.1: filters match exactly the topics that the specification says', (t) => {
-  const topics = ['a', 'b', 'A', 'a/b', 'a/b/c', 'a/', '/a', '/', '//', 'a//b', 'aa', 'a/bb', '$a', '$a/b', 'p'];
+  const topics = ['a', 'b', 'A', 'a/b', 'a/b/c', 'a/', '/a', '/', '//', 'a//b', 'aa', 'a/bb', '$a',
+    '$a/b', 'p'];
   const cases: Record<string, string[]> = {
     'a': ['a'], 'A': ['A'], 'aa': ['aa'], '/': ['/'], '//': ['//'], 'a/': ['a/'], '/a': ['/a'],
     '#': topics.filter((topic) => topic[0] !== '$'),
@@ -126,14 +135,15 @@ t.test('4.7.1: filters match exactly the topics that the specification says', (t
     'a/+/b': ['a//b'],
     'a/+/#': ['a/b', 'a/b/c', 'a/', 'a//b', 'a/bb'],
     'a/b/#': ['a/b', 'a/b/c'],
-    '+/+/+': ['a/b/c', 'a//b', '//'],
-    '//#': ['//'],
+    '+/+/+': ['a/b/c', '//', 'a//b'],
+    '//#': ['/', '//'],
     '$a': ['$a'], '$a/#': ['$a', '$a/b'], '$a/+': ['$a/b'],
     '+/b/#': ['a/b', 'a/b/c'],
   };
   const { broker, publisher, subscriber } = pair();
   for (const [filter, wanted] of Object.entries(cases)) {
-    t.same(topics.filter((topic) => matches(broker, publisher, subscriber, filter, topic)), wanted, filter);
+    t.same(topics.filter((topic) => matches(broker, publisher, subscriber, filter, topic)), wanted,
+      filter);
   }
   checkInvariants(broker);
   t.end();
@@ -144,7 +154,8 @@ t.test('[MQTT-4.7.3-4] topics are bytes: no normalization, no trimming, beyond A
   const composed = fromHex('6d6169736f6e2f 6574c3a9'); // maison/été, its last é in one code point
   const decomposed = fromHex('6d6169736f6e2f 657465cc81'); // and in two
   const astral = fromHex('f09f8fa0 2f e29883');
-  const texts = [composed, decomposed, astral, 'maison/ete', 'maison/ete ', fromHex('efbbbf 61'), 'a'];
+  const texts = [composed, decomposed, astral, 'maison/ete', 'maison/ete ', fromHex('efbbbf 61'),
+    'a'];
   for (const filter of texts) {
     const found = texts.filter((topic) => matches(broker, publisher, subscriber, filter, topic));
     t.equal(found.length, 1);
@@ -158,7 +169,8 @@ t.test('[MQTT-4.7.3-4] topics are bytes: no normalization, no trimming, beyond A
 t.test('4.7.1: levels of 0 to 20 and of up to 600 bytes, and no other level of that length', (t) => {
   const { broker, publisher, subscriber } = pair();
   const text = 'abcdefghijklmnopqrstuvwxyz0123456789'.repeat(17);
-  const lengths = [...Array.from({ length: 21 }, (_, i) => i), 31, 32, 33, 47, 48, 49, 50, 63, 64, 65, 600];
+  const lengths = [...Array.from({ length: 21 }, (_, i) => i), 31, 32, 33, 47, 48, 49, 50, 63, 64,
+    65, 600];
   for (const length of lengths) {
     const level = text.slice(0, length);
     t.ok(matches(broker, publisher, subscriber, `x/${level}/y`, `x/${level}/y`), `${length} bytes`);
@@ -186,7 +198,8 @@ t.test('topicLevelsMax: deeper topics still match `#`, a deeper filter is refuse
     t.notOk(matches(broker, publisher, subscriber, filter, deep), filter);
   }
   t.ok(matches(broker, publisher, subscriber, '+/+/+/+', '1/2/3/4'));
-  t.same(subscriber.send(subscribe(1, ['1/2/3/4/5', 1], ['1/2/3/4', 1], ['1/2/3/4/#', 0])), ['SUBACK id1 128,1,128']);
+  t.same(subscriber.send(subscribe(1, ['1/2/3/4/5', 1], ['1/2/3/4', 1], ['1/2/3/4/#', 0])),
+    ['SUBACK id1 128,1,128']);
   t.same(subscriber.send(unsubscribe(2, '1/2/3/4/5')), ['UNSUBACK id2']);
   t.equal(broker.counters[count.REFUSED_SUBSCRIPTIONS], 2);
   checkInvariants(broker);
@@ -202,14 +215,16 @@ t.test('3.9.3: a full table refuses the filter with 0x80, and grants the others'
   publisher.send(publish('c', 'x'));
   t.same(subscriber.received(), []);
   subscriber.send(unsubscribe(2, 'b'));
-  t.same(subscriber.send(subscribe(3, ['c', 2])), ['SUBACK id3 2'], 'one that was removed makes room');
+  t.same(subscriber.send(subscribe(3, ['c', 2])), ['SUBACK id3 2'],
+    'one that was removed makes room');
   checkInvariants(broker);
   t.end();
 });
 
 t.test('3.9.3: subscriptionNodesMax: filters that need too many new levels are refused and leave nothing', (t) => {
   const { broker, subscriber } = pair({ subscriptionNodesMax: 4 });
-  const answers = subscriber.send(subscribe(1, ['a/b', 0], ['c/d/e', 0], ['c/d', 1], ['a/+', 0], ['a', 2]));
+  const answers = subscriber.send(subscribe(1, ['a/b', 0], ['c/d/e', 0], ['c/d', 1], ['a/+', 0],
+    ['a', 2]));
   t.same(answers, ['SUBACK id1 0,128,1,128,2']);
   t.equal(broker.memory.subscriptions.tree.nodeCount, 1 + 4);
   checkInvariants(broker);
@@ -222,7 +237,8 @@ t.test('3.9.3: subscriptionNodesMax: filters that need too many new levels are r
 t.test('3.9.3: levels whose text does not fit any more are refused and leave nothing', (t) => {
   const { broker, subscriber } = pair({ subscriptionNodesMax: 9 }); // 15 blocks of 16 bytes
   const long = 'l'.repeat(100); // seven blocks
-  const answers = subscriber.send(subscribe(1, [`1${long}`, 0], [`2${long}`, 0], [`3${long}`, 0], ['a', 0], ['b/c', 0]));
+  const answers = subscriber.send(subscribe(1, [`1${long}`, 0], [`2${long}`, 0], [`3${long}`, 0],
+    ['a', 0], ['b/c', 0]));
   t.same(answers, ['SUBACK id1 0,0,128,0,128']);
   t.equal(broker.memory.subscriptions.tree.text.freeCount, 0);
   checkInvariants(broker);

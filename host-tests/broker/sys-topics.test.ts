@@ -1,4 +1,5 @@
-// `$SYS/broker/…`: names, values, interval, and that every refusal and drop shows there. Runs on Node and on XS.
+// `$SYS/broker/…`: names, values, interval, and that every refusal and drop shows there. Runs on
+// Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
@@ -12,17 +13,24 @@ import { COUNTER_BYTES, SYS_TEXT_BYTES, SYS_TOPICS_MAX, type Limits } from '../.
 import { attempt } from './steps.js';
 
 const NAMES = [
-  'acknowledgements/unknown', 'bytes/received', 'bytes/sent', 'clients/connected', 'clients/disconnected',
-  'clients/maximum', 'clients/total', 'dropped/outbox-full', 'dropped/queue-full', 'dropped/retained-full',
-  'dropped/session-full', 'dropped/sys', 'ended/keep-alive', 'ended/link-lost', 'ended/taken-over', 'errors/malformed',
-  'errors/protocol', 'errors/receive-maximum', 'errors/too-large', 'errors/topic', 'messages/received',
+  'acknowledgements/unknown', 'bytes/received', 'bytes/sent', 'clients/connected',
+  'clients/disconnected',
+  'clients/maximum', 'clients/total', 'dropped/outbox-full', 'dropped/queue-full',
+  'dropped/retained-full',
+  'dropped/session-full', 'dropped/sys', 'ended/keep-alive', 'ended/link-lost', 'ended/taken-over',
+  'errors/malformed',
+  'errors/protocol', 'errors/receive-maximum', 'errors/too-large', 'errors/topic',
+  'messages/received',
   'messages/sent', 'publish/messages/dropped', 'publish/messages/received', 'publish/messages/sent',
-  'publishers/waited', 'refused/connect-timeout', 'refused/full', 'refused/identifier', 'refused/level',
-  'refused/login', 'refused/subscriptions', 'retained messages/count', 'store/messages/count', 'subscriptions/count',
+  'publishers/waited', 'refused/connect-timeout', 'refused/full', 'refused/identifier',
+  'refused/level',
+  'refused/login', 'refused/subscriptions', 'retained messages/count', 'store/messages/count',
+  'subscriptions/count',
   'uptime', 'version',
 ];
 
-function start(limits: Partial<Limits> = {}, options = {}): { broker: Broker; clock: { nowMs: number } } {
+function start(limits: Partial<Limits> = {},
+  options = {}): { broker: Broker; clock: { nowMs: number } } {
   const broker = makeBroker({ sysIntervalMs: 1000, ...limits }, options);
   const clock = { nowMs: 777 };
   broker.tick(clock.nowMs);
@@ -68,7 +76,9 @@ t.test('$SYS/broker: counters, names and reserved memory agree', (t) => {
 t.test('$SYS/broker: tables that clients may fill are theirs in full', (t) => {
   const { broker } = start({ retainedMax: 3, retainedBytes: 1024, retainedNodesMax: 3 });
   const publisher = connected(broker, { clientId: 'publisher' });
-  for (const topic of ['a', 'b', 'c']) publisher.send(publish(topic, 'x'.repeat(230), { retain: true }));
+  for (const topic of ['a', 'b', 'c']) {
+    publisher.send(publish(topic, 'x'.repeat(230), { retain: true }));
+  }
   t.equal(broker.memory.retained.count, NAMES.length + 3);
   checkInvariants(broker);
   t.end();
@@ -97,7 +107,8 @@ t.test('$SYS/broker: published at the interval, only what changed, with RETAIN 0
 t.test('$SYS/broker: leading wildcards do not see it [MQTT-4.7.2-1]', (t) => {
   const { broker, clock } = start();
   const listener = connected(broker, { clientId: 'listener' });
-  const filters = ['#', '+/#', '+/broker/#', '+/+/uptime'].map((filter): [string, number] => [filter, 0]);
+  const filters = ['#', '+/#', '+/broker/#',
+    '+/+/uptime'].map((filter): [string, number] => [filter, 0]);
   t.same(listener.send(subscribe(1, ...filters)), ['SUBACK id1 0,0,0,0']);
   pass(broker, clock, 1000);
   t.same(listener.received(), []);
@@ -120,7 +131,8 @@ t.test('$SYS/broker: sizes of tables and traffic', (t) => {
   one.send(subscribe(1, ['a', 1], ['b', 0]));
   connected(broker, { clientId: 'gone', clean: false }).send(disconnect());
   const two = connected(broker, { clientId: 'two' });
-  two.send(concat(publish('a', 'x', { retain: true, qos: 1 }), publish('b', 'y'), publish('c', 'z'), pingreq()));
+  two.send(concat(publish('a', 'x', { retain: true, qos: 1 }), publish('b', 'y'), publish('c', 'z'),
+    pingreq()));
   const { 'messages/sent': sentBefore, 'bytes/sent': bytesBefore } = values(broker);
   t.same([sentBefore, bytesBefore], ['0', '0'], 'not before the interval');
   const { counters } = broker;
@@ -129,7 +141,8 @@ t.test('$SYS/broker: sizes of tables and traffic', (t) => {
   const found = values(broker);
   const wanted: Record<string, number> = {
     'clients/connected': 2, 'clients/maximum': 3, 'clients/total': 3, 'clients/disconnected': 1,
-    'subscriptions/count': 2, 'retained messages/count': NAMES.length + 1, 'store/messages/count': NAMES.length + 2,
+    'subscriptions/count': 2, 'retained messages/count': NAMES.length + 1,
+    'store/messages/count': NAMES.length + 2,
     'publish/messages/received': 3, 'messages/received': 12, 'messages/sent': sent,
   };
   for (const [name, value] of Object.entries(wanted)) t.equal(found[name], String(value), name);
@@ -140,7 +153,8 @@ t.test('$SYS/broker: sizes of tables and traffic', (t) => {
 
 t.test('$SYS/broker: large numbers are written in full', (t) => {
   const { broker, clock } = start();
-  for (const value of [9, 10, 99, 100, 4294967295, 4294967296, 999_999_999_999, 9_007_199_254_740_991]) {
+  for (const value of [9, 10, 99, 100, 4294967295, 4294967296, 999_999_999_999,
+    9_007_199_254_740_991]) {
     broker.counters[SYS_NAMES.indexOf('bytes/received')] = value;
     pass(broker, clock, 1000);
     t.equal(values(broker)['bytes/received'], String(value));
@@ -165,10 +179,12 @@ const CASES: Record<string, Case> = {
     },
   },
   'a refused identifier': {
-    counted: { 'refused/identifier': 1 }, happens: (broker) => attempt(broker, connect({ clean: false })),
+    counted: { 'refused/identifier': 1 },
+    happens: (broker) => attempt(broker, connect({ clean: false })),
   },
   'a protocol level': {
-    counted: { 'refused/level': 1 }, happens: (broker) => attempt(broker, connect({ clientId: 'a', level: 5 })),
+    counted: { 'refused/level': 1 },
+    happens: (broker) => attempt(broker, connect({ clientId: 'a', level: 5 })),
   },
   'a login': {
     counted: { 'refused/login': 1 },
@@ -183,7 +199,8 @@ const CASES: Record<string, Case> = {
   },
   'a subscription': {
     limits: { subscriptionsMax: 1 }, counted: { 'refused/subscriptions': 1 },
-    happens: (broker) => connected(broker).send(concat(subscribe(1, ['a', 0], ['b', 0]), disconnect())),
+    happens: (broker) => connected(broker).send(concat(subscribe(1, ['a', 0], ['b', 0]),
+      disconnect())),
   },
   'a malformed packet': {
     counted: { 'errors/malformed': 1 }, happens: (broker) => attempt(broker, fromHex('f000')),
@@ -217,7 +234,8 @@ const CASES: Record<string, Case> = {
       connected(broker, { clientId: 'a' }).send(disconnect());
     },
   },
-  'a lost link': { counted: { 'ended/link-lost': 1 }, happens: (broker) => connected(broker).drop() },
+  'a lost link': { counted: { 'ended/link-lost': 1 },
+    happens: (broker) => connected(broker).drop() },
   'an unknown acknowledgement': {
     counted: { 'acknowledgements/unknown': 1 },
     happens: (broker) => connected(broker).send(concat(puback(3), disconnect())),
@@ -228,19 +246,23 @@ const CASES: Record<string, Case> = {
   },
   'a retained message too many': {
     limits: { topicLevelsMax: 5 }, counted: { 'dropped/retained-full': 1 },
-    happens: (broker) => connected(broker).send(concat(publish('1/2/3/4/5/6', 'y', { retain: true }), disconnect())),
+    happens: (broker) => connected(broker).send(concat(publish('1/2/3/4/5/6', 'y',
+      { retain: true }), disconnect())),
   },
   'a full session': {
-    limits: { sessionQueuedMax: 1 }, counted: { 'dropped/session-full': 2, 'publish/messages/dropped': 2 },
+    limits: { sessionQueuedMax: 1 },
+    counted: { 'dropped/session-full': 2, 'publish/messages/dropped': 2 },
     happens: (broker) => {
-      connected(broker, { clientId: 'a', clean: false }).send(concat(subscribe(1, ['x', 1]), disconnect()));
+      connected(broker, { clientId: 'a', clean: false }).send(concat(subscribe(1, ['x', 1]),
+        disconnect()));
       for (let i = 0; i < 3; i++) broker.publish(ascii('x'), ascii('y'), 1, false);
     },
   },
   'a full shared queue': {
     limits: { queuedMax: 1 }, counted: { 'dropped/queue-full': 1, 'publish/messages/dropped': 1 },
     happens: (broker) => {
-      connected(broker, { clientId: 'a', clean: false }).send(concat(subscribe(1, ['x', 1]), disconnect()));
+      connected(broker, { clientId: 'a', clean: false }).send(concat(subscribe(1, ['x', 1]),
+        disconnect()));
       for (let i = 0; i < 2; i++) broker.publish(ascii('x'), ascii('y'), 1, false);
     },
   },
@@ -262,7 +284,8 @@ const isTrouble = (name: string): boolean => /^(dropped|ended|errors|refused|ack
 
 t.test('$SYS/broker: every refusal, drop and error is counted under its name, and under no other', (t) => {
   for (const [title, { limits, counted, happens }] of Object.entries(CASES)) {
-    const { broker, clock } = start(limits, { authenticate: (_: Uint8Array, packet: { connectFlags: number }) =>
+    const { broker, clock } = start(limits,
+      { authenticate: (_: Uint8Array, packet: { connectFlags: number }) =>
       (packet.connectFlags & 0x80) !== 0 ? 5 : 0 });
     happens(broker, clock);
     broker.flush();

@@ -1,5 +1,5 @@
-// A second connection with the same identifier, and what CONNACK says of sessions. MQTT 3.1.1 sections 3.1.2.4, 3.1.4,
-// 3.2.2.2. Runs on Node and on XS.
+// A second connection with the same identifier, and what CONNACK says of sessions. MQTT 3.1.1
+// sections 3.1.2.4, 3.1.4, 3.2.2.2. Runs on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
@@ -20,10 +20,12 @@ t.test('[MQTT-3.2.2-1] to [MQTT-3.2.2-3] CONNACK says truthfully whether a sessi
     { connections: [false, true], wanted: ['new', 'new'] },
     { connections: [false, false], wanted: ['new', 'present'] },
     { connections: [false, true, false], wanted: ['new', 'new', 'new'] },
-    { connections: [false, false, true, false, false], wanted: ['new', 'present', 'new', 'new', 'present'] },
+    { connections: [false, false, true, false, false],
+      wanted: ['new', 'present', 'new', 'new', 'present'] },
   ];
   const endings: [string, (peer: Peer) => void][] = [
-    ['DISCONNECT', (peer) => peer.send(disconnect())], ['a lost link', (peer) => peer.drop()], ['takeover', () => {}],
+    ['DISCONNECT', (peer) => peer.send(disconnect())], ['a lost link', (peer) => peer.drop()],
+    ['takeover', () => {}],
   ];
   for (const [name, end] of endings) {
     for (const { connections, wanted } of steps) {
@@ -45,7 +47,8 @@ t.test('[MQTT-3.1.4-2] the old connection is closed, the new one served', (t) =>
   const old = connected(broker, CLEAN);
   const other = connected(broker, { clientId: 'b' });
   const { answers, closed, peer } = attempt(broker, connect(CLEAN));
-  t.same([answers, closed, old.link.closed, other.link.closed], [['CONNACK new 0'], false, true, false]);
+  t.same([answers, closed, old.link.closed, other.link.closed],
+    [['CONNACK new 0'], false, true, false]);
   t.equal(broker.counters[count.ENDED_TAKEN_OVER], 1);
   t.equal(broker.counters[count.CLIENTS_CONNECTED], 2);
   t.same(old.received(), [], 'nothing more to the old one');
@@ -59,7 +62,8 @@ t.test('[MQTT-3.1.2-8] takeover fires the will of the old connection, not that o
   const witness = connected(broker, { clientId: 'witness' });
   witness.send(subscribe(1, ['will/#', 0]));
   connected(broker, { ...PERSISTENT, will: { topic: 'will/one', payload: 'first' } });
-  const second = connected(broker, { ...PERSISTENT, will: { topic: 'will/two', payload: 'second' } });
+  const second = connected(broker,
+    { ...PERSISTENT, will: { topic: 'will/two', payload: 'second' } });
   t.same(witness.received(), ['PUBLISH q0 will/one first']);
   second.drop();
   t.same(witness.received(), ['PUBLISH q0 will/two second']);

@@ -1,5 +1,5 @@
-// Wills: which ends of a connection publish them, and where they go. MQTT 3.1.1 sections 3.1.2.5 to 3.1.2.7.
-// Runs on Node and on XS.
+// Wills: which ends of a connection publish them, and where they go. MQTT 3.1.1 sections 3.1.2.5 to
+// 3.1.2.7. Runs on Node and on XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';
@@ -12,7 +12,8 @@ import { attempt, tableCounts, takeAll } from './steps.js';
 const WILL = { topic: 'will/a', payload: 'gone' };
 
 /** A broker at work, with a witness of `will/#` and `$SYS/#`, and a client that has a will. */
-function withWill(will: { topic: string; payload: string; qos?: number; retain?: boolean } = WILL, keepAlive = 0): {
+function withWill(will: { topic: string; payload: string; qos?: number; retain?: boolean } = WILL,
+  keepAlive = 0): {
   broker: Broker; clock: { nowMs: number }; witness: Peer; client: Peer;
 } {
   const broker = makeBroker();
@@ -32,7 +33,8 @@ t.test('[MQTT-3.1.2-8] every end without DISCONNECT publishes the will, once', (
     ['a malformed packet', (client) => client.send(Uint8Array.of(0xc1, 0))],
     ['an impossible topic', (client) => client.send(publish('#', 'x'))],
     ['a second CONNECT', (client) => client.send(connect({ clientId: 'b' }))],
-    ['a packet that is too large', (client) => client.send(Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0x7f))],
+    ['a packet that is too large', (client) => client.send(Uint8Array.of(0x30, 0xff, 0xff, 0xff,
+      0x7f))],
     ['takeover', (client) => attempt(client.broker, connect({ clientId: 'a' }))],
   ];
   for (const [name, end] of endings) {
@@ -124,7 +126,8 @@ t.test('[MQTT-3.3.1-10] a retained will without payload clears the retained mess
 });
 
 t.test('4.7.2: a will into $SYS is dropped and counted', (t) => {
-  const { broker, witness, client } = withWill({ topic: '$SYS/broker/uptime', payload: 'x', qos: 1, retain: true });
+  const { broker, witness, client } = withWill({ topic: '$SYS/broker/uptime', payload: 'x', qos: 1,
+    retain: true });
   client.drop();
   t.same(witness.received(), []);
   t.equal(broker.memory.retained.count, 0);
@@ -141,7 +144,8 @@ t.test('3.1.2.5: a client of a persistent session gets its own will when it come
     client.send(subscribe(1, ['will/#', 1]));
     client.drop();
     const { answers } = attempt(broker, connect({ clientId: 'a', clean }));
-    t.same(answers, clean ? ['CONNACK new 0'] : ['CONNACK present 0', 'PUBLISH q1 id1 will/a gone']);
+    t.same(answers, clean ? ['CONNACK new 0'] : ['CONNACK present 0',
+      'PUBLISH q1 id1 will/a gone']);
     checkInvariants(broker);
   }
   t.end();
@@ -151,7 +155,8 @@ t.test('3.1.2.5: a taken-over persistent session gets the will of its old connec
   const broker = makeBroker();
   const fields = { clientId: 'a', clean: false };
   connected(broker, { ...fields, will: { ...WILL, qos: 2 } }).send(subscribe(1, ['will/#', 2]));
-  t.same(attempt(broker, connect(fields)).answers, ['CONNACK present 0', 'PUBLISH q2 id1 will/a gone']);
+  t.same(attempt(broker, connect(fields)).answers,
+    ['CONNACK present 0', 'PUBLISH q2 id1 will/a gone']);
   checkInvariants(broker);
   t.end();
 });
@@ -159,7 +164,8 @@ t.test('3.1.2.5: a taken-over persistent session gets the will of its old connec
 t.test('[MQTT-3.1.3-10] a will topic must be a topic name', (t) => {
   const broker = makeBroker();
   for (const topic of ['a/+', '#', '', Uint8Array.of(0xc3, 0x28)]) {
-    const { answers, closed } = attempt(broker, connect({ clientId: 'a', will: { topic, payload: 'x' } }));
+    const { answers, closed } = attempt(broker,
+      connect({ clientId: 'a', will: { topic, payload: 'x' } }));
     t.same([answers, closed], [[], true]);
   }
   checkInvariants(broker);

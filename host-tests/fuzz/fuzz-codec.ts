@@ -1,5 +1,5 @@
-// Framing and decoding of damaged packets: never an exception, never a read outside the packet, never an offset
-// outside it. Deterministic; runs on Node and on XS.
+// Framing and decoding of damaged packets: never an exception, never a read outside the packet,
+// never an offset outside it. Deterministic; runs on Node and on XS.
 
 import { Random } from '../simulation/random.js';
 import { toHex } from '../support/packets.js';
@@ -25,8 +25,9 @@ function checkOffsets(bytes: Uint8Array, packet: Packet, outcome: number): void 
     order([bodyStart + 2, packet.topicStart, packet.topicEnd, packet.payloadStart, packet.payloadEnd, end]);
   } else if (packet.type === CONNECT && outcome === OK) {
     order([bodyStart, packet.clientIdStart, packet.clientIdEnd, packet.willTopicStart, packet.willTopicEnd,
-      packet.willPayloadStart, packet.willPayloadEnd, packet.userNameStart, packet.userNameEnd, packet.passwordStart,
-      packet.passwordEnd, end]);
+      packet.willPayloadStart, packet.willPayloadEnd, packet.userNameStart, packet.userNameEnd, end]);
+    order([packet.willPayloadEnd, packet.passwordStart, packet.passwordEnd, end]);
+    if (packet.passwordStart < packet.passwordEnd) order([packet.userNameEnd, packet.passwordStart]); // or it is absent
   } else if (packet.type === SUBSCRIBE || packet.type === UNSUBSCRIBE) {
     let count = 0;
     while (nextFilter(bytes, packet)) {
@@ -37,7 +38,10 @@ function checkOffsets(bytes: Uint8Array, packet: Packet, outcome: number): void 
   }
 }
 
-/** What framing and decoding say of the packets in `bytes` from `start` to `end`; whatever surrounds them. */
+/**
+ * What framing and decoding say of the packets in `bytes` from `start` to `end`; whatever surrounds
+ * them.
+ */
 function readAll(bytes: Uint8Array, start: number, end: number): string {
   const packet = new Packet(new TopicLevels(LEVELS_MAX));
   let said = '';

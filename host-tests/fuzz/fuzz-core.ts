@@ -1,6 +1,10 @@
-// A hostile peer beside two that behave: what it sends, damaged and in pieces, must neither throw nor disturb them,
-// nor leave a table in disorder. Deterministic; runs on Node and on XS.
+// A hostile peer beside two that behave: what it sends, damaged and in pieces, must neither throw
+// nor disturb them, nor leave a table in disorder. Deterministic; runs on Node and on XS.
 
+import type { Broker } from '../../src/broker/broker.js';
+import { SYS_NAMES } from '../../src/broker/counters.js';
+import { QueueFull, type Limits } from '../../src/limits.js';
+import { ACCEPTED, REFUSED_NOT_AUTHORIZED } from '../../src/wire/codes.js';
 import { Random } from '../simulation/random.js';
 import { checkInvariants } from '../support/invariants.js';
 import { ascii, puback, pubcomp, publish, pubrec, pubrel, subscribe, toHex } from '../support/packets.js';
@@ -8,10 +12,15 @@ import { connected, makeBroker, pass, Peer } from '../support/peer.js';
 import { someStream } from './mutate.js';
 
 /**
- * The well-behaved pair use one topic for each QoS, below a `$`: a hostile subscriber of `#` that reads nothing would
- * slow them down, and rightly.
+ * The well-behaved pair use one topic for each QoS, below a `$`: a hostile subscriber of `#` that
+ * reads nothing would slow them down, and rightly.
  */
 const OWN = ['$own/0', '$own/1', '$own/2'];
+
+/** The sum of each of the core's counters, by name. */
+export interface Coverage {
+  [counter: string]: number;
+}
 
 class Pair {
   readonly #publisher: Peer;
@@ -56,36 +65,62 @@ class Pair {
   }
 }
 
-/** Runs `steps` streams of one hostile peer after another; throws an Error that says how to repeat it. */
-export function fuzzCore(seed: number, steps: number): void {
+/** Room enough beside hostile peers for the pair, whose messages must not wait. */
+function roomyLimits(random: Random): Partial<Limits> {
+  return { sysIntervalMs: random.chance(50) ? 1000 : 0, packetBytesMax: 512, inboxBytes: 600, outboxBytes: 600,
+    queuedMax: 192, queueBytes: 192 * 512, connectTimeoutMs: 2000, slowSubscriberMs: 1000 };
+}
+
+/** Room for so little that every table overflows: hostile peers have it to themselves. */
+function tightLimits(random: Random): Partial<Limits> {
+  return { sysIntervalMs: random.chance(50) ? 1000 : 0, clientsMax: 3, connectionsMax: 4, sessionsMax: 4,
+    packetBytesMax: 300, inboxBytes: 300, outboxBytes: 300, windowBytes: random.pick([16, 300]),
+    subscriptionsMax: random.between(2, 12), subscriptionNodesMax: random.between(4, 30),
+    retainedMax: random.between(1, 6), retainedNodesMax: random.between(2, 12),
+    retainedBytes: random.between(320, 900), queuedMax: random.between(3, 20),
+    queueBytes: random.between(320, 1200), sessionQueuedMax: random.between(2, 12), inflightMax: random.between(1, 4),
+    sessionQueuedBytesMax: random.between(300, 600), receiveMax: random.between(1, 6), connectTimeoutMs: 2000,
+    slowSubscriberMs: random.pick([0, 500]), queueFull: random.pick(Object.values(QueueFull)) };
+}
+
+/**
+ * Runs `steps` streams of one hostile peer after another, beside a pair that behaves or, under
+ * tight limits, alone; adds the counters of the core to `coverage`. Throws an Error that says how
+ * to repeat it.
+ */
+export function fuzzCore(seed: number, steps: number, alone: boolean, coverage: Coverage): void {
   const random = new Random(seed);
   const clock = { nowMs: 0 };
-  const broker = makeBroker({ sysIntervalMs: random.chance(50) ? 1000 : 0, packetBytesMax: 512,
-    inboxBytes: 600, outboxBytes: 600, queuedMax: 192, queueBytes: 192 * 512 });
+  const broker = makeBroker(alone ? tightLimits(random) : roomyLimits(random), {
+    authenticate: (bytes, packet) => // "v"
+      packet.userNameEnd > packet.userNameStart && bytes[packet.userNameStart] === 0x76 ?
+        REFUSED_NOT_AUTHORIZED : ACCEPTED,
+  });
   pass(broker, clock, 0);
-  const publisher = connected(broker, { clientId: 'publisher' });
-  const pair = new Pair(publisher, connected(broker, { clientId: 'subscriber' }));
+  const pair = alone ? null : new Pair(connected(broker, { clientId: 'publisher' }),
+    connected(broker, { clientId: 'subscriber' }));
   let hostile: Peer[] = [];
   let bytes = new Uint8Array(0);
   for (let step = 0; step < steps; step++) {
     try {
       bytes = someStream(random).slice();
       hostile = hostile.filter((peer) => !peer.link.closed);
-      const peer = hostile.length < 4 && random.chance(50) || hostile.length === 0 ?
+      const peer = hostile.length < 5 && random.chance(50) || hostile.length === 0 ?
         newcomer(broker, random, hostile) : random.pick(hostile);
-      if (!peer.link.closed) peer.send(bytes, random.chance(30) ? 1 : random.between(1, 40));
+      if (!peer.link.closed && random.chance(95)) peer.send(bytes, random.chance(30) ? 1 : random.between(1, 40));
       checkInvariants(broker);
-      pair.exchange(step % 3);
+      pair?.exchange(step % 3);
       disturb(broker, random, hostile, clock);
       checkInvariants(broker);
     } catch (error) {
-      throw new Error(`fuzz of the core, seed ${seed}, step ${step}, bytes ${toHex(bytes)}: ` +
-        (error instanceof Error ? error.stack ?? error.message : String(error)));
+      throw new Error(`fuzz of the core${alone ? ', tight limits' : ''}, seed ${seed}, step ${step}, ` +
+        `bytes ${toHex(bytes)}: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
     }
   }
+  SYS_NAMES.forEach((name, i) => coverage[name] = (coverage[name] ?? 0) + broker.counters[i]!);
 }
 
-function newcomer(broker: Peer['broker'], random: Random, hostile: Peer[]): Peer {
+function newcomer(broker: Broker, random: Random, hostile: Peer[]): Peer {
   const peer = new Peer(broker);
   if (random.chance(30)) peer.link.capacity = random.below(200);
   hostile.push(peer);
@@ -93,11 +128,11 @@ function newcomer(broker: Peer['broker'], random: Random, hostile: Peer[]): Peer
 }
 
 /** What else happens to hostile peers: links drain, break, and time passes. */
-function disturb(broker: Peer['broker'], random: Random, hostile: Peer[], clock: { nowMs: number }): void {
+function disturb(broker: Broker, random: Random, hostile: Peer[], clock: { nowMs: number }): void {
   const peer = hostile.length > 0 ? random.pick(hostile) : null;
   if (peer !== null && !peer.link.closed) {
     if (random.chance(20)) peer.resume();
     else if (random.chance(10)) peer.drop();
   }
-  if (random.chance(20)) pass(broker, clock, random.between(1, 900));
+  if (random.chance(20)) pass(broker, clock, random.chance(90) ? random.between(1, 900) : random.between(900, 4000));
 }

@@ -1,7 +1,7 @@
-// `npm run fuzz -- --seed=N --seconds=N`: the fuzz for as long as one likes. Exit code 1 for a failure, 2 for bad
-// options.
+// `npm run fuzz -- --seed=N --seconds=N`: the fuzz for as long as one likes. Exit code 1 for a
+// failure, 2 for bad options.
 
-import { fuzz } from './fuzz.js';
+import { fuzz, tell } from './fuzz.js';
 
 function refuse(sentence: string): never {
   process.stderr.write(`fuzz: ${sentence}\n`);
@@ -18,8 +18,9 @@ if (options.seed > 0xffffffff) refuse(`the seed is ${options.seed}: it must be l
 
 process.stdout.write(`fuzz: seed ${options.seed}, ${options.seconds} s\n`);
 try {
-  const runs = fuzz(options.seed, options.seconds * 1000, () => performance.now());
-  process.stdout.write(`fuzz: ${runs} runs, nothing found\n`);
+  const coverage = {};
+  const runs = fuzz(options.seed, options.seconds * 1000, () => performance.now(), coverage);
+  process.stdout.write(`fuzz: met ${tell(coverage)}\nfuzz: ${runs} runs, nothing found\n`);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

@@ -1,4 +1,5 @@
-// Valid packets, made from chance, and what chance makes of them. Shared by the fuzzers of the codec and of the core.
+// Valid packets, made from chance, and what chance makes of them. Shared by the fuzzers of the
+// codec and of the core.
 
 import type { Random } from '../simulation/random.js';
 import {
@@ -18,10 +19,39 @@ function someConnect(random: Random): Uint8Array {
     topic: random.pick(TOPICS), payload: 'w'.repeat(random.below(20)), qos: random.below(3), retain: random.chance(30),
   } : null;
   return connect({
-    clientId: random.pick(['', 'h', 'hostile']), clean: random.chance(60), keepAlive: random.below(3),
-    ...(will === null ? {} : { will }), ...(random.chance(20) ? { userName: 'u', password: 'p' } : {}),
+    clientId: random.pick(['', 'h', 'hostile', 'k', 'l']), clean: random.chance(60), keepAlive: random.below(3),
+    ...(will === null ? {} : { will }),
+    ...(random.chance(20) ? { userName: random.pick(['u', 'u', 'v']), password: 'p' } : {}),
     level: random.chance(90) ? 4 : random.pick([0, 3, 5, 0x84]),
   });
+}
+
+/** Topics and filters that are UTF-8 and yet none. */
+const WRONG = ['', 'a/#', '+', 'a/+/b', '#'];
+const WRONG_FILTERS = ['', 'a#', '#/a', 'a+/b', '+a'];
+
+/** Well framed, with a topic or filter that is none. */
+function wrongTopic(random: Random): Uint8Array {
+  const id = identifier(random) | 1;
+  switch (random.below(4)) {
+    case 0: return subscribe(id, ['a', 0], [random.pick(WRONG_FILTERS), 1]);
+    case 1: return unsubscribe(id, random.pick(WRONG_FILTERS));
+    case 2: return connect({ clientId: 'h', will: { topic: random.pick(WRONG), payload: 'w' } });
+    default: return publish(random.pick(WRONG), 'p', { qos: random.below(3), id });
+  }
+}
+
+/** More messages of QoS 2 than a session may leave unreleased, and than a queue takes. */
+function flood(random: Random): Uint8Array {
+  let bytes = new Uint8Array(0);
+  const topic = random.pick(TOPICS);
+  const qos = random.between(1, 2);
+  const count = random.between(3, 12);
+  for (let id = 1; id <= count; id++) {
+    const payload = 'f'.repeat(random.below(120));
+    bytes = concat(bytes, publish(topic, payload, { qos, id, retain: random.chance(20) })).slice();
+  }
+  return bytes;
 }
 
 /** A packet that is right in itself, whether or not it comes at the right time. */
@@ -44,11 +74,16 @@ export function somePacket(random: Random): Uint8Array {
   }
 }
 
-/** Several packets, the first a CONNECT more often than not, damaged in up to three places or in none. */
+/**
+ * Several packets, the first a CONNECT more often than not, damaged in up to three places or in
+ * none.
+ */
 export function someStream(random: Random): Uint8Array {
   let bytes = random.chance(60) ? someConnect(random) : somePacket(random);
   for (let count = random.below(6); count > 0; count--) bytes = concat(bytes, somePacket(random));
-  for (let count = random.below(4); count > 0; count--) bytes = damage(random, bytes);
+  if (random.chance(5)) bytes = concat(bytes, wrongTopic(random));
+  if (random.chance(8)) bytes = concat(bytes, flood(random));
+  for (let count = random.chance(40) ? 0 : random.below(4); count > 0; count--) bytes = damage(random, bytes);
   return bytes;
 }
 

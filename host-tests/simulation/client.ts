@@ -1,6 +1,7 @@
-// The client side of a simulation: an identity that keeps its part of a session, and a wire for each of its
-// connections. It answers late, in any order or never, and after a reconnection sends again what it must. It decides
-// nothing by itself: world.ts tells it what to do. Deterministic; runs on Node and on XS.
+// The client side of a simulation: an identity that keeps its part of a session, and a wire for
+// each of its connections. It answers late, in any order or never, and after a reconnection sends
+// again what it must. It decides nothing by itself: world.ts tells it what to do. Deterministic;
+// runs on Node and on XS.
 
 import type { Broker } from '../../src/broker/broker.js';
 import { concat, puback, pubcomp, publish, pubrec, pubrel } from '../support/packets.js';
@@ -8,7 +9,10 @@ import { MemoryLink } from '../support/peer.js';
 import { parsePublish, type Message } from './expect.js';
 import type { Model, Will } from './model.js';
 
-/** Sent once the broker has handled the packet: the same step in the model; null for a packet that breaks the protocol. */
+/**
+ * Sent once the broker has handled the packet: the same step in the model; null for a packet that
+ * breaks the protocol.
+ */
 export type Step = ((model: Model) => void) | null;
 
 /** A message that this client has published and that is not acknowledged to the end. */
@@ -26,10 +30,16 @@ interface Waiting {
   step: Step;
 }
 
-/** Alike in their low bits, for the sake of hash tables; a client has fewer messages than that unacknowledged. */
+/**
+ * Alike in their low bits, for the sake of hash tables; a client has fewer messages than that
+ * unacknowledged.
+ */
 const IDENTIFIERS = [1, 33, 65, 2, 34, 66, 129, 3, 35, 65_535, 32, 64, 128, 4, 31, 16] as const;
 
-/** One connection: bytes on their way to the broker, and packets that the client has not looked at yet. */
+/**
+ * One connection: bytes on their way to the broker, and packets that the client has not looked at
+ * yet.
+ */
 export class Wire {
   readonly number: number;
   readonly client: Client;
@@ -85,6 +95,12 @@ export class Wire {
     this.#waiting.push({ end: this.#queued, step });
   }
 
+  /** Sends nothing more, not even the rest of a packet. */
+  desert(): void {
+    this.finished = true;
+    this.#unsent = new Uint8Array(0);
+  }
+
   /** Gives the broker up to `byteCount` bytes, as many as it wants; returns how many it took. */
   offer(byteCount: number): number {
     if (!this.open || !this.link.reading) return 0;
@@ -123,6 +139,7 @@ export class Client {
   wire: Wire | null = null;
   will: Will | null = null;
   readonly #outgoing = new Map<number, Outgoing>();
+  #clean = false;
   /** Told of a message that is sent again. */
   readonly #resent: (message: Message) => void;
 
@@ -130,6 +147,16 @@ export class Client {
     this.name = name;
     this.clientId = clientId;
     this.#resent = resent;
+  }
+
+  /**
+   * Opens a session: a clean one starts from nothing, and what belonged to a clean one went with
+   * it. The connection before, if it is still open, is deserted: nothing more comes from there.
+   */
+  begin(clean: boolean): void {
+    if (clean || this.#clean) this.#outgoing.clear();
+    this.#clean = clean;
+    this.wire?.desert();
   }
 
   /** How many messages await acknowledgement. */
@@ -154,7 +181,10 @@ export class Client {
       (model) => model.publish(wire.number, message, id, retain));
   }
 
-  /** Looks at a packet that has come: notes what is to be answered, and what the answer of the broker means. */
+  /**
+   * Looks at a packet that has come: notes what is to be answered, and what the answer of the
+   * broker means.
+   */
   read(wire: Wire, words: string): void {
     const seen = parsePublish(words);
     const [name, rest] = words.split(' ');
@@ -181,7 +211,10 @@ export class Client {
     wire.due.push({ bytes, step });
   }
 
-  /** CONNACK has come: what earlier connections left unfinished is sent again [MQTT-4.4.0-1], or forgotten. */
+  /**
+   * CONNACK has come: what earlier connections left unfinished is sent again [MQTT-4.4.0-1], or
+   * forgotten.
+   */
   #resume(wire: Wire, present: boolean): void {
     for (const [id, outgoing] of this.#outgoing) {
       if (outgoing.wire === wire) continue;

@@ -1,9 +1,10 @@
-// What a client of the reference model must receive, and the comparison with what it does receive. Two parts: a
-// `Line` lives as long as a connection, a `SessionQueue` as long as a session. Packets come in the words of
-// support/packets.ts. Deterministic; runs on Node and on XS.
+// What a client of the reference model must receive, and the comparison with what it does receive.
+// Two parts: a `Line` lives as long as a connection, a `SessionQueue` as long as a session. Packets
+// come in the words of support/packets.ts. Deterministic; runs on Node and on XS.
 //
-// What may come in any order relative to each other (MQTT says nothing) are lists apart: answers, QoS 0, QoS 1 and 2,
-// retained messages for new subscriptions. Within the first three the order is exact.
+// What may come in any order relative to each other (MQTT says nothing) are lists apart: answers,
+// QoS 0, QoS 1 and 2, retained messages for new subscriptions. Within the first three the order is
+// exact.
 
 export interface Message {
   topic: string;
@@ -71,7 +72,8 @@ export class Line {
       const next = this.#unacknowledged.shift();
       if (next !== undefined && same(next.message, seen)) return;
       if (next === undefined || !next.optional) {
-        throw new Error(`received ${tell(seen)} at QoS 0 and not ${next === undefined ? 'nothing' : tell(next.message)}`);
+        const wanted = next === undefined ? 'nothing' : tell(next.message);
+        throw new Error(`received ${tell(seen)} at QoS 0 and not ${wanted}`);
       }
       this.dropped++;
     }
@@ -140,7 +142,10 @@ export class SessionQueue {
     this.#replaying.delete(filter);
   }
 
-  /** The retained message of a topic was set, or cleared by null; `matching` are filters that match it, with QoS. */
+  /**
+   * The retained message of a topic was set, or cleared by null; `matching` are filters that match
+   * it, with QoS.
+   */
   retainedChanged(topic: string, message: Message | null, matching: readonly [filter: string, qos: number][]): void {
     for (const [filter, qos] of matching) {
       if (!this.#replaying.has(filter)) continue;
@@ -227,7 +232,10 @@ export class SessionQueue {
     if (delivery !== undefined) delivery.progress = 'released';
   }
 
-  /** Whoever is connected and reads must have everything that the window of `inflightMax` messages lets through. */
+  /**
+   * Whoever is connected and reads must have everything that the window of `inflightMax` messages
+   * lets through.
+   */
   settle(inflightMax: number): void {
     const inflight = this.inflight;
     if (inflight > inflightMax) throw new Error(`${inflight} messages in flight, more than ${inflightMax}`);

@@ -1,5 +1,6 @@
-// The two families of scenarios: under generous limits the model knows every packet; under small ones, with queues
-// that overflow and publishers that wait, what holds always must hold. Deterministic; runs on Node and on XS.
+// The two families of scenarios: under generous limits the model knows every packet; under small
+// ones, with queues that overflow and publishers that wait, what holds always must hold.
+// Deterministic; runs on Node and on XS.
 
 import { DROPPED_OUTBOX_FULL, PUBLISH_DROPPED } from '../../src/broker/counters.js';
 import { QueueFull, type Limits } from '../../src/limits.js';
@@ -67,9 +68,11 @@ export function runSafety(seed: number, steps: number, coverage: Coverage): void
   const packetBytesMax = random.pick([160, 256]);
   const limits: Partial<Limits> = {
     clientsMax: random.between(3, 6), connectionsMax: 6, sessionsMax: random.between(6, 8), packetBytesMax,
-    windowBytes: random.pick([16, 64, 256]), inboxBytes: packetBytesMax, outboxBytes: packetBytesMax * random.between(1, 3),
-    subscriptionsMax: random.between(3, 20), subscriptionNodesMax: random.between(6, 40), retainedMax: random.between(1, 8),
-    retainedNodesMax: random.between(3, 16), retainedBytes: random.between(256, 1024), messageBlockBytes: random.pick([16, 64]),
+    windowBytes: random.pick([16, 64, 256]), inboxBytes: packetBytesMax,
+    outboxBytes: packetBytesMax * random.between(1, 3), subscriptionsMax: random.between(3, 20),
+    subscriptionNodesMax: random.between(6, 40), retainedMax: random.between(1, 8),
+    retainedNodesMax: random.between(3, 16), retainedBytes: random.between(256, 1024),
+    messageBlockBytes: random.pick([16, 64]),
     queueBytes: random.between(256, 2048), queuedMax: random.between(4, 40), sessionQueuedMax: random.between(2, 10),
     sessionQueuedBytesMax: random.between(packetBytesMax, 600), inflightMax: random.between(1, 4),
     receiveMax: random.between(1, 6), connectTimeoutMs: 3000, slowSubscriberMs: random.pick([0, 500, 2000]),

@@ -1,5 +1,6 @@
-// The real core beside the reference model, and under small limits, for some seconds of scenarios from a seed of its
-// own each time or that of the environment. A failure says the seed and the step; SEED=N runs the same scenario first.
+// The real core beside the reference model, and under small limits, for some seconds of scenarios
+// from a seed of its own each time or that of the environment. A failure says the seed and the
+// step; SEED=N runs the same scenario first.
 
 import t from 'tap';
 import { runModel, runSafety, type Coverage } from './families.js';

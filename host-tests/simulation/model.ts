@@ -1,10 +1,11 @@
-// A reference model of an MQTT 3.1.1 broker: maps and strings, slow and obvious, written from the specification. It
-// handles the same packets as the real core, in the same order, and knows from them what each client must receive;
-// nothing is ever full. Driven by world.ts. Deterministic; runs on Node and on XS.
+// A reference model of an MQTT 3.1.1 broker: maps and strings, slow and obvious, written from the
+// specification. It handles the same packets as the real core, in the same order, and knows from
+// them what each client must receive; nothing is ever full. Driven by world.ts. Deterministic; runs
+// on Node and on XS.
 //
-// Where the specification leaves a choice the model has made the one of design.md: QoS 2 is passed on when PUBLISH
-// comes, overlapping filters give one delivery at the highest QoS, nothing of QoS 0 is kept for who is away,
-// nobody publishes into `$SYS`.
+// Where the specification leaves a choice the model has made the one of design.md: QoS 2 is passed
+// on when PUBLISH comes, overlapping filters give one delivery at the highest QoS, nothing of QoS 0
+// is kept for who is away, nobody publishes into `$SYS`.
 
 import { Line, parsePublish, SessionQueue, type Message } from './expect.js';
 
@@ -57,11 +58,15 @@ class Connection {
 
 /** What the model must know of connections and cannot: asked from the caller by number. */
 export interface Links {
-  /** The connection is about to end: whatever still comes from it must be given to `observe` now. */
+  /**
+   * The connection is about to end: whatever still comes from it must be given to `observe` now.
+   */
   ending(number: number): void;
   /** Something happened that a test should meet now and then. */
   met(what: string): void;
-  /** Whether the client does not read all: QoS 0 may be dropped for want of room, bytes may be lost. */
+  /**
+   * Whether the client does not read all: QoS 0 may be dropped for want of room, bytes may be lost.
+   */
   congested(number: number): boolean;
 }
 
@@ -174,7 +179,9 @@ export class Model {
     }
   }
 
-  /** [MQTT-3.3.1-5], [MQTT-3.3.1-10]. A topic of more levels than the broker takes is not retained. */
+  /**
+   * [MQTT-3.3.1-5], [MQTT-3.3.1-10]. A topic of more levels than the broker takes is not retained.
+   */
   #retain(message: Message): void {
     if (message.topic.split('/').length > this.#levelsMax) return;
     const cleared = message.payload === '';

@@ -1,4 +1,5 @@
-// Chance that can be repeated: every choice of simulation and fuzz comes from one of these. Runs on Node and on XS.
+// Chance that can be repeated: every choice of simulation and fuzz comes from one of these. Runs on
+// Node and on XS.
 
 export class Random {
   #state: number;

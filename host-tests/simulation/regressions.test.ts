@@ -1,4 +1,5 @@
-// Faults that simulation and fuzz have found, each as its smallest case. Deterministic: also runs in XS.
+// Faults that simulation and fuzz have found, each as its smallest case. Deterministic: also runs
+// in XS.
 
 import t from 'tap';
 import { checkInvariants } from '../support/invariants.js';

@@ -1,6 +1,7 @@
-// What holds under any limits, however much is dropped and refused: nothing is delivered that was not published; in
-// each topic and QoS what a publisher sent comes in its order; QoS 2 comes once. A judge for world.ts that knows of
-// the core only what its clients see. Deterministic; runs on Node and on XS.
+// What holds under any limits, however much is dropped and refused: nothing is delivered that was
+// not published; in each topic and QoS what a publisher sent comes in its order; QoS 2 comes once.
+// A judge for world.ts that knows of the core only what its clients see. Deterministic; runs on
+// Node and on XS.
 
 import type { Wire } from './client.js';
 import { parsePublish, type Message } from './expect.js';

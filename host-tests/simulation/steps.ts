@@ -1,5 +1,5 @@
-// What happens in a simulation: one act of one client, link, application or clock, chosen by chance. Called by
-// world.ts for each step. Deterministic; runs on Node and on XS.
+// What happens in a simulation: one act of one client, link, application or clock, chosen by
+// chance. Called by world.ts for each step. Deterministic; runs on Node and on XS.
 
 import {
   connect, disconnect, packet, pingreq, puback, pubcomp, publish, pubrec, subscribe, unsubscribe,
@@ -69,7 +69,9 @@ function someTime(world: World): number {
   return random.chance(80) ? random.between(1, 700) : random.between(1000, 5000);
 }
 
-/** A message that is like no other: publisher, number and QoS stand in its payload; or an empty one. */
+/**
+ * A message that is like no other: publisher, number and QoS stand in its payload; or an empty one.
+ */
 function someMessage(world: World, client: Client | null): Message {
   const { random } = world;
   const free = client === null || client.outgoingCount < world.outgoingMax;
@@ -92,12 +94,14 @@ function sendConnect(world: World): void {
   const clean = random.chance(client.clientId === '' ? 80 : 30);
   const keepAlive = random.pick([0, 0, 0, 1, 2, 4]);
   const will: Will | null = random.chance(40) ? {
-    topic: random.chance(5) ? '$SYS/w' : random.pick(TOPICS), payload: random.chance(10) ? '' : `will.${++world.lastNumber}`,
+    topic: random.chance(5) ? '$SYS/w' : random.pick(TOPICS),
+    payload: random.chance(10) ? '' : `will.${++world.lastNumber}`,
     qos: random.below(3), retain: random.chance(40),
   } : null;
   if (will !== null) world.published(will, false);
   const wire = world.open(client, keepAlive);
   if (!wire.open) return;
+  client.begin(clean);
   client.wire = wire;
   wire.connecting = true;
   if (random.chance(10)) limit(world, wire);
@@ -122,7 +126,10 @@ function sendUnsubscribe(world: World, wire: Wire): void {
   wire.send(unsubscribe(id, ...filters), (model) => model.unsubscribe(wire.number, id, filters));
 }
 
-/** The client looks at some of what has come, and sends some of the answers it owes, in whatever order. */
+/**
+ * The client looks at some of what has come, and sends some of the answers it owes, in whatever
+ * order.
+ */
 function acknowledge(world: World, wire: Wire): void {
   const { random } = world;
   const look = random.chance(70) ? wire.inbox.length : random.below(wire.inbox.length + 1);
@@ -156,8 +163,9 @@ function sendStray(world: World, wire: Wire): void {
 
 /** A packet for which the broker must close the connection, and publish the will. */
 function breakProtocol(world: World, wire: Wire): void {
-  const wrong = [connect({ clientId: 'again' }), packet(0xf0), publish('a/#', 'x'), packet(0x80, subscribe(1, ['a', 0])),
-    subscribe(1, ['a#', 0]), packet(0xd0), publish('', 'x'), publish('a', 'x', { qos: 1, id: 0 })];
+  const wrong = [connect({ clientId: 'again' }), packet(0xf0), publish('a/#', 'x'),
+    packet(0x80, subscribe(1, ['a', 0])), subscribe(1, ['a#', 0]), packet(0xd0), publish('', 'x'),
+    publish('a', 'x', { qos: 1, id: 0 })];
   wire.send(world.random.pick(wrong), null);
   wire.finished = true;
 }

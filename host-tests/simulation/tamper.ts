@@ -1,5 +1,6 @@
-// Faults put between the core and the judge, to see that the judge notices: one packet lost, doubled, changed, or two
-// that change places. For the tests of the simulation itself. Deterministic; runs on Node and on XS.
+// Faults put between the core and the judge, to see that the judge notices: one packet lost,
+// doubled, changed, or two that change places. For the tests of the simulation itself.
+// Deterministic; runs on Node and on XS.
 
 import { parsePublish } from './expect.js';
 import { runModel, type Coverage } from './families.js';
@@ -8,7 +9,10 @@ import type { Wire } from './client.js';
 export const TAMPERINGS = ['drop', 'duplicate', 'swap', 'change'] as const;
 export type Tampering = typeof TAMPERINGS[number];
 
-/** The list of expectations that a packet belongs to; those whose order or number the model leaves open have none. */
+/**
+ * The list of expectations that a packet belongs to; those whose order or number the model leaves
+ * open have none.
+ */
 function stream(words: string): string {
   const seen = parsePublish(words);
   if (seen === null) return words.startsWith('PUBREL') ? 'release' : 'answer';
@@ -34,10 +38,12 @@ function tamperedWith(packets: string[], how: Tampering, at: number): string[] |
 }
 
 /**
- * Runs a scenario in which the first packet that can be tampered with from the `from`th on is; says what was done to it
- * and whether the run failed, which it should. Null when there was none.
+ * Runs a scenario in which the first packet that can be tampered with from the `from`th on is; says
+ * what was done to it and whether the run failed, which it should. Null when there was none.
  */
-export function detects(seed: number, steps: number, how: Tampering, from: number): { to: string; failed: boolean } | null {
+export function detects(
+  seed: number, steps: number, how: Tampering, from: number,
+): { to: string; failed: boolean } | null {
   const coverage: Coverage = {};
   let to = '';
   let packetCount = 0;

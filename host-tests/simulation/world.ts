@@ -1,8 +1,9 @@
-// A run of the simulation: a few clients, the real core, a judge, and one step of chance after the other. Everything
-// comes from the seed; a failure throws an Error that names seed and step. Deterministic; runs on Node and on XS.
+// A run of the simulation: a few clients, the real core, a judge, and one step of chance after the
+// other. Everything comes from the seed; a failure throws an Error that names seed and step.
+// Deterministic; runs on Node and on XS.
 //
-// The judge hears of each packet when the core has handled it (told by its counter), and of each packet that leaves
-// the core; in the order in which both happened.
+// The judge hears of each packet when the core has handled it (told by its counter), and of each
+// packet that leaves the core; in the order in which both happened.
 
 import type { Broker } from '../../src/broker/broker.js';
 import { OWN_OUTBOX } from '../../src/broker/connection.js';
@@ -87,7 +88,10 @@ export class World {
     return wire;
   }
 
-  /** One step of chance, then as much of a turn as chance wants; the last step of a run completes it. */
+  /**
+   * One step of chance, then as much of a turn as chance wants; the last step of a run completes
+   * it.
+   */
   step(last: boolean): void {
     const { random, broker } = this;
     act(this);
@@ -157,7 +161,8 @@ export class World {
     if (model !== null && wire.open !== model.isOpen(wire.number)) {
       throw new Error(`connection ${wire.number} is ${wire.open ? 'open' : 'closed'}, and should not`);
     }
-    if (wire.open && this.broker.memory.connections[wire.slot]!.stalled === OWN_OUTBOX) this.count('answers that waited');
+    const connection = this.broker.memory.connections[wire.slot];
+    if (wire.open && connection!.stalled === OWN_OUTBOX) this.count('answers that waited');
     if (!wire.open || wire.congested) return;
     if (model !== null && wire.owed) throw new Error(`connection ${wire.number}: a packet is not handled`);
     this.judge.settle(wire);
@@ -173,7 +178,9 @@ export class World {
     this.count('links lost');
   }
 
-  /** Time passes, in one tick; whoever was silent for too long is gone afterwards, and nobody else. */
+  /**
+   * Time passes, in one tick; whoever was silent for too long is gone afterwards, and nobody else.
+   */
   pass(ms: number): void {
     const slots = this.wires.filter((wire) => wire.open);
     const sinceMs = this.nowMs;

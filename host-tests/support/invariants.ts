@@ -1,6 +1,7 @@
-// Whether every table of a broker agrees with itself and with the others. Called by simulation and fuzz after each
-// step, between two turns (after `flush`). Reads public fields only; what is private is derived from them, or shows
-// as a lookup that fails. Walks every table: for small limits. Runs on Node and on XS.
+// Whether every table of a broker agrees with itself and with the others. Called by simulation and
+// fuzz after each step, between two turns (after `flush`). Reads public fields only; what is
+// private is derived from them, or shows as a lookup that fails. Walks every table: for small
+// limits. Runs on Node and on XS.
 
 import type { Broker } from '../../src/broker/broker.js';
 import { FLOWING } from '../../src/broker/connection.js';
@@ -11,7 +12,10 @@ import { PUBLISHED, QUEUED, RELEASED } from '../../src/session/deliveries.js';
 import type { MessageStore } from '../../src/session/messages.js';
 import { NONE } from '../../src/wire/codes.js';
 
-/** Identifiers up to here are looked for in every set of packet identifiers, so that one too many is seen. */
+/**
+ * Identifiers up to here are looked for in every set of packet identifiers, so that one too many is
+ * seen.
+ */
 const LOW_PACKET_IDS = 32;
 const HASH = 0x23;
 const PLUS = 0x2b;
@@ -24,7 +28,9 @@ function equal(found: number, wanted: number, what: string): void {
   if (found !== wanted) throw new Error(`invariant broken: ${what} is ${found}, not ${wanted}`);
 }
 
-/** Throws an Error that names the table, the row and the numbers, when an invariant does not hold. */
+/**
+ * Throws an Error that names the table, the row and the numbers, when an invariant does not hold.
+ */
 export function checkInvariants(broker: Broker): void {
   const { kept, queued, retained, subscriptions } = broker.memory;
   const heldByKept = new Set<number>();
@@ -42,7 +48,9 @@ export function checkInvariants(broker: Broker): void {
   checkPacketIds(broker);
 }
 
-/** Rows of `sessions` in use: an identifier is never empty, since the broker names who gives none. */
+/**
+ * Rows of `sessions` in use: an identifier is never empty, since the broker names who gives none.
+ */
 function isInUse(broker: Broker, session: number): boolean {
   return session < broker.memory.sessions.used && broker.memory.sessions.clientIdBytes[session] !== 0;
 }
@@ -259,7 +267,10 @@ function checkQueue(broker: Broker, queue: number, seen: Set<number>, held: Set<
   check(rows <= broker.limits.sessionQueuedMax, `${name}: ${rows} rows, more than ${broker.limits.sessionQueuedMax}`);
 }
 
-/** References that are too many keep a message without holder, too few free one that is held: both show here. */
+/**
+ * References that are too many keep a message without holder, too few free one that is held: both
+ * show here.
+ */
 function checkStore(store: MessageStore, held: Set<number>, name: string): void {
   equal(store.count, held.size, `${name}.count, the messages that have a holder,`);
   const seen = new Set<number>();

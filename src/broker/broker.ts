@@ -10,8 +10,8 @@
 import type { Limits } from '../limits.js';
 import type { Link } from '../link.js';
 import {
-  CONNECT, DISCONNECT, INCOMPLETE, NONE, OK, PINGREQ, PINGRESP, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBLISH, PUBREC,
-  PUBREL, SUBSCRIBE, UNSUBSCRIBE, UNSUPPORTED_LEVEL,
+  CONNECT, DISCONNECT, INCOMPLETE, NONE, OK, PINGREQ, PINGRESP, PROTOCOL_ERROR, PUBACK, PUBCOMP,
+  PUBLISH, PUBREC, PUBREL, SUBSCRIBE, UNSUBSCRIBE, UNSUPPORTED_LEVEL,
 } from '../wire/codes.js';
 import { decode } from '../wire/decode.js';
 import { EMPTY_PACKET_BYTES, encodeEmpty, SHORT_PACKET_BYTES } from '../wire/encode.js';
@@ -21,10 +21,13 @@ import { FLOWING, OWN_OUTBOX, SLOW_SUBSCRIBER, STALLED, type Connection } from '
 import * as count from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
 import {
-  CLIENT_CLOSED, CONNECT_TIMEOUT, endConnection, KEEP_ALIVE_TIMEOUT, LINK_LOST, refuse, SERVER_SHUTTING_DOWN,
+  CLIENT_CLOSED, CONNECT_TIMEOUT, endConnection, KEEP_ALIVE_TIMEOUT, LINK_LOST, refuse,
+  SERVER_SHUTTING_DOWN,
 } from './end.js';
 import { handleConnect } from './handle-connect.js';
-import { handlePuback, handlePubcomp, handlePublish, handlePubrec, handlePubrel } from './handle-publish.js';
+import {
+  handlePuback, handlePubcomp, handlePublish, handlePubrec, handlePubrel,
+} from './handle-publish.js';
 import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.js';
 import { BrokerMemory } from './memory.js';
 import type { BrokerOptions } from './options.js';
@@ -89,7 +92,8 @@ export class Broker {
     let oldest: Connection | null = null;
     for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
       const connection = this.memory.connections[slot];
-      if (connection.session === NONE && (oldest === null || connection.silentMs > oldest.silentMs)) {
+      if (connection.session === NONE &&
+          (oldest === null || connection.silentMs > oldest.silentMs)) {
         oldest = connection;
       }
     }
@@ -179,7 +183,9 @@ export class Broker {
       return this.#stall(connection, OWN_OUTBOX);
     }
     connection.heard = true;
-    const handled = type === PUBLISH ? handlePublish(this, connection) : this.#dispatch(connection, type, outcome);
+    const handled = type === PUBLISH ?
+      handlePublish(this, connection) :
+      this.#dispatch(connection, type, outcome);
     if (handled === STALLED) return this.#stall(connection, SLOW_SUBSCRIBER);
     this.counters[count.MESSAGES_RECEIVED]++;
     return handled;
@@ -339,7 +345,9 @@ export class Broker {
     else connection.silentMs += elapsedMs;
     connection.heard = false;
     if (connection.session === NONE) {
-      if (connection.silentMs >= this.limits.connectTimeoutMs) endConnection(this, connection, CONNECT_TIMEOUT);
+      if (connection.silentMs >= this.limits.connectTimeoutMs) {
+        endConnection(this, connection, CONNECT_TIMEOUT);
+      }
       return;
     }
     if (connection.silenceMaxMs !== 0 && connection.silentMs > connection.silenceMaxMs) {

@@ -90,16 +90,20 @@ function replayOne(broker: Broker, connection: Connection): boolean {
 }
 
 /** QoS 1 and 2 go through the queue, whose messages lie in another store: by way of the scratch. */
-function queueRetained(broker: Broker, connection: Connection, message: number, qos: number): boolean {
+function queueRetained(
+  broker: Broker, connection: Connection, message: number, qos: number,
+): boolean {
   const { deliveries, kept, queued, replays, scratchStart } = broker.memory;
   const session = connection.session;
   const topicBytes = kept.topicBytes[message];
   const payloadBytes = kept.payloadBytes[message];
-  if (!hasRoom(broker, session, topicBytes + payloadBytes) || deliveries.freeRows === 0) return false;
+  if (!hasRoom(broker, session, topicBytes + payloadBytes) ||
+      deliveries.freeRows === 0) return false;
   if (deliveries.inflight[session] >= deliveries.inflightMax) return false;
   const topicStart = scratchStart + 2;
   const end = kept.blocks.read(message, 0, scratchStart, 2 + topicBytes + payloadBytes);
-  const copy = queued.store(topicStart, topicStart + topicBytes, topicStart + topicBytes, end, qos << 1 | RETAIN);
+  const copy = queued.store(
+    topicStart, topicStart + topicBytes, topicStart + topicBytes, end, qos << 1 | RETAIN);
   if (copy === NONE) return false;
   deliveries.append(session, copy, qos << 1 | RETAIN);
   queued.release(copy);

@@ -2,7 +2,8 @@
 // by time.
 
 import {
-  CONNECT_WILL_QOS_SHIFT, MALFORMED, NONE, PROTOCOL_ERROR, TOO_LARGE, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
+  CONNECT_WILL_QOS_SHIFT, MALFORMED, NONE, PROTOCOL_ERROR, TOO_LARGE, TOPIC_FILTER_INVALID,
+  TOPIC_NAME_INVALID,
 } from '../wire/codes.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
@@ -71,7 +72,8 @@ export function endConnection(broker: Broker, connection: Connection, reason: nu
   sessions.will[session] = NONE;
   sessions.slot[session] = NONE;
   sessions.stuck[session] = 0;
-  if (broker.memory.deliveries.counts[session] !== 0) broker.queueMoved = true; // nobody waits for who is offline
+  // Nobody waits for who is offline.
+  if (broker.memory.deliveries.counts[session] !== 0) broker.queueMoved = true;
   if (sessions.clean[session] !== 0) discardSession(broker, session);
   if (will === NONE) return;
   if (reason !== CLIENT_CLOSED) publishStored(broker, will);

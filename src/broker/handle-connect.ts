@@ -19,7 +19,8 @@ import { CONNECT_REFUSED, discardSession, endConnection, TAKEN_OVER, willFlags }
 export function handleConnect(broker: Broker, connection: Connection, outcome: number): number {
   const packet = broker.packet;
   const { sessions } = broker.memory;
-  if (outcome === UNSUPPORTED_LEVEL) return refuse(broker, connection, REFUSED_PROTOCOL_LEVEL); // [MQTT-3.1.2-2]
+  // [MQTT-3.1.2-2]
+  if (outcome === UNSUPPORTED_LEVEL) return refuse(broker, connection, REFUSED_PROTOCOL_LEVEL);
   const clean = (packet.connectFlags & CONNECT_CLEAN_SESSION) !== 0;
   const clientIdBytes = packet.clientIdEnd - packet.clientIdStart;
   if (clientIdBytes > sessions.clientIdBytesMax ||
@@ -77,8 +78,9 @@ function accept(
 function takeWill(broker: Broker, session: number): boolean {
   const packet = broker.packet;
   if ((packet.connectFlags & CONNECT_WILL) === 0) return true;
-  const will = broker.memory.kept.store(packet.willTopicStart, packet.willTopicEnd, packet.willPayloadStart,
-    packet.willPayloadEnd, willFlags(packet.connectFlags));
+  const will = broker.memory.kept.store(
+    packet.willTopicStart, packet.willTopicEnd, packet.willPayloadStart, packet.willPayloadEnd,
+    willFlags(packet.connectFlags));
   broker.memory.sessions.will[session] = will;
   return will !== NONE;
 }
@@ -104,7 +106,9 @@ function refusalCounter(returnCode: number): number {
   }
 }
 
-function answer(broker: Broker, connection: Connection, sessionPresent: boolean, returnCode: number): void {
+function answer(
+  broker: Broker, connection: Connection, sessionPresent: boolean, returnCode: number,
+): void {
   const at = reserve(broker, connection, SHORT_PACKET_BYTES);
   broker.sent(connection, encodeConnack(broker.bytes, at, sessionPresent, returnCode));
 }

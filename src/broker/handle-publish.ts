@@ -27,12 +27,16 @@ export function handlePublish(broker: Broker, connection: Connection): number {
       acknowledge(broker, connection, PUBREC);
       return OK;
     }
-    if (memory.packetIds.counts[session] === memory.packetIds.perSetMax) return RECEIVE_MAXIMUM_EXCEEDED;
+    if (memory.packetIds.counts[session] === memory.packetIds.perSetMax) {
+      return RECEIVE_MAXIMUM_EXCEEDED;
+    }
   }
-  const routed = broker.bytes[topicStart] !== DOLLAR || !isSysTopic(broker.bytes, topicStart, topicEnd);
+  const routed = broker.bytes[topicStart] !== DOLLAR ||
+    !isSysTopic(broker.bytes, topicStart, topicEnd);
   const matches = routed ? memory.subscriptions.match(memory.levels) : 0;
   if (matches !== 0 && qos !== 0 &&
-      mustWait(broker, connection, matches, qos, topicEnd - topicStart + payloadEnd - payloadStart)) return STALLED;
+      mustWait(broker, connection, matches, qos,
+        topicEnd - topicStart + payloadEnd - payloadStart)) return STALLED;
 
   broker.counters[count.PUBLISH_RECEIVED]++;
   if (qos !== 0) {
@@ -45,15 +49,18 @@ export function handlePublish(broker: Broker, connection: Connection): number {
     broker.counters[count.DROPPED_SYS]++;
     return OK;
   }
-  if ((packet.flags & 1) !== 0) keep(broker, topicStart, topicEnd, payloadStart, payloadEnd, qos << 1 | 1);
+  if ((packet.flags & 1) !== 0) {
+    keep(broker, topicStart, topicEnd, payloadStart, payloadEnd, qos << 1 | 1);
+  }
   if (matches !== 0) deliver(broker, matches, topicStart, topicEnd, payloadStart, payloadEnd, qos);
   return OK;
 }
 
 /** Whether the topic is `$SYS` or below it: the broker's own, into which no client publishes. */
 export function isSysTopic(bytes: Uint8Array, start: number, end: number): boolean {
-  return bytes[start] === DOLLAR && end - start >= 4 && bytes[start + 1] === 0x53 && bytes[start + 2] === 0x59 &&
-    bytes[start + 3] === 0x53 && (end - start === 4 || bytes[start + 4] === SLASH);
+  return bytes[start] === DOLLAR && end - start >= 4 &&
+    bytes[start + 1] === 0x53 && bytes[start + 2] === 0x59 && bytes[start + 3] === 0x53 &&
+    (end - start === 4 || bytes[start + 4] === SLASH);
 }
 
 /** Answers the packet being handled with its identifier. There is room: the switch saw to it. */

@@ -14,7 +14,8 @@ export function handleSubscribe(broker: Broker, connection: Connection): number 
   const { levels, replays, subscriptions } = broker.memory;
   // One SUBACK for the whole packet, a code per filter in their order [MQTT-3.8.4-4],
   // [MQTT-3.8.4-5].
-  let at = encodeSubackHeader(bytes, reserve(broker, connection, packet.filterCount + 7), packet.packetId, packet.filterCount);
+  let at = encodeSubackHeader(bytes, reserve(broker, connection, packet.filterCount + 7),
+    packet.packetId, packet.filterCount);
   while (nextFilter(bytes, packet)) {
     levels.split(bytes, packet.filterStart, packet.filterEnd);
     const row = subscriptions.add(connection.session, levels, packet.filterQos);

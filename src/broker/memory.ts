@@ -2,11 +2,14 @@
 // the tables over it. One buffer, because `copyWithin` moves bytes inside it natively and without a
 // view, on XS as on Node.
 //
-//   bytes:  window | inbox 0, 1, … | regions of outboxes | scratch | filter | `$SYS` text | client identifiers |
-//           text of filters | text of retained topics | retained messages | queued messages
+//   bytes:  window | inbox 0, 1, … | regions of outboxes | scratch | filter | `$SYS` text |
+//           client identifiers | text of filters | text of retained topics | retained messages |
+//           queued messages
 
-import { byteBudget, checkLimits, COUNTER_BYTES, levelBlocks, queueBlocks, retainedBlocks, retainedNodes, sysTopics,
-  type Limits } from '../limits.js';
+import {
+  byteBudget, checkLimits, COUNTER_BYTES, levelBlocks, queueBlocks, retainedBlocks, retainedNodes,
+  sysTopics, type Limits,
+} from '../limits.js';
 import { indexColumn } from '../session/columns.js';
 import { Deliveries } from '../session/deliveries.js';
 import { Inbox } from '../session/inbox.js';
@@ -50,7 +53,9 @@ export class BrokerMemory {
   constructor(limits: Limits) {
     checkLimits(limits);
     const budget = byteBudget(limits);
-    const { connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, messageBlockBytes } = limits;
+    const {
+      connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, messageBlockBytes,
+    } = limits;
     const bytes = this.bytes = new Uint8Array(budget.memory);
     let at = 0;
     const region = (byteCount: number): number => (at += byteCount) - byteCount;
@@ -73,10 +78,13 @@ export class BrokerMemory {
       new Outbox(regions)));
     this.dirtySlots = indexColumn(connectionsMax, connectionsMax);
     this.freeSlots = indexColumn(connectionsMax, connectionsMax);
-    for (let slot = 0; slot < connectionsMax; slot++) this.freeSlots[slot] = connectionsMax - 1 - slot;
+    for (let slot = 0; slot < connectionsMax; slot++) {
+      this.freeSlots[slot] = connectionsMax - 1 - slot;
+    }
 
     this.levels = new TopicLevels(topicLevelsMax);
-    this.sessions = new Sessions(bytes, clientIds, sessionsMax, limits.clientIdBytesMax, connectionsMax);
+    this.sessions = new Sessions(
+      bytes, clientIds, sessionsMax, limits.clientIdBytesMax, connectionsMax);
     const filterNodes = 1 + limits.subscriptionNodesMax;
     const filters = new TopicTree(bytes, filterText, levelBlocks(filterNodes), filterNodes);
     this.subscriptions = new Subscriptions(filters, subscriptionsMax, sessionsMax, topicLevelsMax);
@@ -84,9 +92,12 @@ export class BrokerMemory {
     const nodes = retainedNodes(limits);
     const topics = new TopicTree(bytes, retainedText, levelBlocks(nodes), nodes);
     this.retained = new Retained(topics, this.kept, limits.retainedMax + sysTopics(limits));
-    this.replays = new Replays(topics, this.subscriptions, bytes, filterStart, sessionsMax, topicLevelsMax);
-    this.queued = new MessageStore(bytes, queuedBase, messageBlockBytes, queueBlocks(limits), sessionsMax + 1);
-    this.deliveries = new Deliveries(this.queued, sessionsMax, limits.queuedMax, limits.inflightMax);
+    this.replays = new Replays(
+      topics, this.subscriptions, bytes, filterStart, sessionsMax, topicLevelsMax);
+    this.queued = new MessageStore(
+      bytes, queuedBase, messageBlockBytes, queueBlocks(limits), sessionsMax + 1);
+    this.deliveries = new Deliveries(
+      this.queued, sessionsMax, limits.queuedMax, limits.inflightMax);
     this.packetIds = new PacketIdSets(sessionsMax, limits.receiveMax);
     this.counters = new Float64Array(COUNTER_BYTES / 8);
   }

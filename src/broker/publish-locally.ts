@@ -25,7 +25,9 @@ export function publishStored(broker: Broker, will: number): void {
 export function publishLocally(
   broker: Broker, topic: Uint8Array, payload: Uint8Array, qos: number, retain: boolean,
 ): number {
-  if (publishBytes(topic.length, payload.length, qos) > broker.limits.packetBytesMax) return TOO_LARGE;
+  if (publishBytes(topic.length, payload.length, qos) > broker.limits.packetBytesMax) {
+    return TOO_LARGE;
+  }
   const outcome = checkTopicName(topic, 0, topic.length);
   if (outcome !== OK) return outcome;
   const topicEnd = encodeField(broker.bytes, broker.memory.scratchStart, topic);

@@ -180,13 +180,16 @@ export class Replays {
   }
 
   #matchingSibling(node: number, depth: number): number {
-    if (depth <= this.#fixedLevels && !this.#topics.isByte(this.#levels, depth - 1, PLUS)) return NONE;
+    if (depth <= this.#fixedLevels &&
+        !this.#topics.isByte(this.#levels, depth - 1, PLUS)) return NONE;
     return this.#skipDollar(this.#topics.nextSibling[node], depth);
   }
 
   /** Leading wildcards pass over topics that start with `$` [MQTT-4.7.2-1]. */
   #skipDollar(node: number, depth: number): number {
-    while (depth === 1 && node !== NONE && this.#topics.isDollar(node)) node = this.#topics.nextSibling[node];
+    while (depth === 1 && node !== NONE && this.#topics.isDollar(node)) {
+      node = this.#topics.nextSibling[node];
+    }
     return node;
   }
 }

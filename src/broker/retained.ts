@@ -32,7 +32,8 @@ export class Retained {
    * `MessageStore.store`. False when a table is full: then what was kept before stays.
    */
   set(
-    levels: TopicLevels, topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number, flags: number,
+    levels: TopicLevels, topicStart: number, topicEnd: number,
+    payloadStart: number, payloadEnd: number, flags: number,
   ): boolean {
     const tree = this.tree;
     const node = tree.insert(levels);
@@ -42,7 +43,8 @@ export class Retained {
       tree.prune(node);
       return false;
     }
-    if (before !== NONE && this.#fitsInPlace(before, topicEnd - topicStart + payloadEnd - payloadStart)) {
+    if (before !== NONE &&
+        this.#fitsInPlace(before, topicEnd - topicStart + payloadEnd - payloadStart)) {
       this.store.release(before); // a full store still takes news of topics it knows
       tree.value[node] = this.store.store(topicStart, topicEnd, payloadStart, payloadEnd, flags);
       return true;
@@ -59,7 +61,8 @@ export class Retained {
 
   #fitsInPlace(before: number, byteCount: number): boolean {
     const blocks = this.store.blocks;
-    const freed = blocks.blocksFor(this.store.topicBytes[before] + this.store.payloadBytes[before] + 2);
+    const freed = blocks.blocksFor(
+      this.store.topicBytes[before] + this.store.payloadBytes[before] + 2);
     return blocks.blocksFor(byteCount + 2) <= blocks.freeCount + freed;
   }
 

@@ -36,7 +36,8 @@ export function mustWait(
     sessions.stuck[session] = 1;
   }
   if (wanted === 0 || broker.queueStuck) return false;
-  if (deliveries.freeRows >= wanted && queued.blocks.blocksFor(byteCount + 2) <= queued.blocks.freeCount) return false;
+  if (deliveries.freeRows >= wanted &&
+      queued.blocks.blocksFor(byteCount + 2) <= queued.blocks.freeCount) return false;
   if (!publisher.waited) return true;
   broker.queueStuck = true;
   return false;
@@ -44,7 +45,8 @@ export function mustWait(
 
 /** Keeps, replaces or clears the retained message of the topic that was matched last. */
 export function keep(
-  broker: Broker, topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number, flags: number,
+  broker: Broker, topicStart: number, topicEnd: number,
+  payloadStart: number, payloadEnd: number, flags: number,
 ): void {
   const { levels, replays, retained } = broker.memory;
   if (payloadStart === payloadEnd) {
@@ -62,8 +64,8 @@ export function keep(
  * [MQTT-3.3.1-9]. Topic and payload lie in the memory, the topic behind its two length bytes.
  */
 export function deliver(
-  broker: Broker, matches: number, topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number,
-  qos: number,
+  broker: Broker, matches: number, topicStart: number, topicEnd: number,
+  payloadStart: number, payloadEnd: number, qos: number,
 ): void {
   const memory = broker.memory;
   const subscriptions = memory.subscriptions;
@@ -71,7 +73,9 @@ export function deliver(
   for (let i = 0; i < matches; i++) {
     const session = subscriptions.matchedSessions[i];
     const slot = memory.sessions.slot[session];
-    const granted = qos !== 0 && subscriptions.matchedQos[i] < qos ? subscriptions.matchedQos[i] : qos;
+    const granted = qos !== 0 && subscriptions.matchedQos[i] < qos ?
+      subscriptions.matchedQos[i] :
+      qos;
     if (granted === 0) {
       if (slot === NONE) continue;
       deliverNow(broker, memory.connections[slot], topicStart, topicEnd, payloadStart, payloadEnd);
@@ -91,7 +95,8 @@ export function deliver(
 
 /** QoS 0 goes straight into the outbox, or is dropped when the subscriber does not keep up. */
 function deliverNow(
-  broker: Broker, connection: Connection, topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number,
+  broker: Broker, connection: Connection, topicStart: number, topicEnd: number,
+  payloadStart: number, payloadEnd: number,
 ): void {
   const byteCount = packetBytes(topicEnd - topicStart + payloadEnd - payloadStart + 2);
   let at = connection.outbox.reserve(byteCount);

@@ -37,7 +37,10 @@ export class Sessions {
   #freshStart = 0;
 
   /** Takes `sessionsMax * clientIdBytesMax` bytes of `memory` from `base` on. */
-  constructor(memory: Uint8Array, base: number, sessionsMax: number, clientIdBytesMax: number, slotCount: number) {
+  constructor(
+    memory: Uint8Array, base: number, sessionsMax: number, clientIdBytesMax: number,
+    slotCount: number,
+  ) {
     this.memory = memory;
     this.#base = base;
     this.sessionsMax = sessionsMax;
@@ -75,7 +78,8 @@ export class Sessions {
   find(start: number, end: number): number {
     const hash = this.#hashOf(start, end);
     let session: number = this.#buckets[hash & this.#bucketMask];
-    while (session !== NONE && !(this.#hash[session] === hash && this.#isClientId(session, start, end))) {
+    while (session !== NONE &&
+        !(this.#hash[session] === hash && this.#isClientId(session, start, end))) {
       session = this.#chain[session];
     }
     return session;

@@ -35,7 +35,8 @@ export class SysTopics {
       this.#published[topic] = NaN;
     }
     const topicEnd = writeAscii(broker.bytes, broker.memory.scratchStart + 2, `${PREFIX}version`);
-    publishScratch(broker, topicEnd, writeAscii(broker.bytes, topicEnd, broker.options.version), RETAIN);
+    publishScratch(
+      broker, topicEnd, writeAscii(broker.bytes, topicEnd, broker.options.version), RETAIN);
     this.#publishChanged();
   }
 

@@ -53,7 +53,8 @@ export class TopicTree {
     this.text = new BlockPool(memory, base, LEVEL_BLOCK_BYTES, textBlocks);
     this.nodesMax = nodesMax;
     this.value = new Int32Array(nodesMax);
-    const column = (): Column => nodesMax <= 0x7fff ? new Int16Array(nodesMax) : new Int32Array(nodesMax);
+    const column = (): Column =>
+      nodesMax <= 0x7fff ? new Int16Array(nodesMax) : new Int32Array(nodesMax);
     this.parent = column();
     this.firstChild = column();
     this.nextSibling = column();
@@ -110,7 +111,8 @@ export class TopicTree {
     if (last >= start) levelHash = levelHash * 31 + view.getInt32(last) | 0;
     else while (at < end) levelHash = levelHash * 256 + view.getUint8(at++) | 0;
     this.#hashed = levelHash;
-    let node: number = this.#buckets[Math.imul(levelHash ^ parent * 0x9e3b, 0x9e3779b1) >>> this.#bucketShift];
+    let node: number =
+      this.#buckets[Math.imul(levelHash ^ parent * 0x9e3b, 0x9e3779b1) >>> this.#bucketShift];
     let offset = 0;
     for (; node !== NONE; node = this.#chain[node]) {
       if (this.#levelHash[node] !== levelHash || this.parent[node] !== parent) continue;
@@ -131,7 +133,9 @@ export class TopicTree {
   find(levels: TopicLevels): number {
     if (levels.count > levels.levelsMax) return NONE;
     let node = ROOT;
-    for (let level = 0; level < levels.count && node !== NONE; level++) node = this.child(node, levels, level);
+    for (let level = 0; level < levels.count && node !== NONE; level++) {
+      node = this.child(node, levels, level);
+    }
     return node;
   }
 

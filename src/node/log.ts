@@ -5,12 +5,13 @@ import type { Broker } from '../broker/broker.js';
 import type { BrokerObserver } from '../broker/options.js';
 import type { Connection } from '../broker/connection.js';
 import {
-  CLIENT_CLOSED, CONNECT_REFUSED, CONNECT_TIMEOUT, KEEP_ALIVE_TIMEOUT, LINK_LOST, RECEIVE_MAXIMUM_EXCEEDED,
-  SERVER_SHUTTING_DOWN, TAKEN_OVER,
+  CLIENT_CLOSED, CONNECT_REFUSED, CONNECT_TIMEOUT, KEEP_ALIVE_TIMEOUT, LINK_LOST,
+  RECEIVE_MAXIMUM_EXCEEDED, SERVER_SHUTTING_DOWN, TAKEN_OVER,
 } from '../broker/end.js';
 import {
-  MALFORMED, NONE, PROTOCOL_ERROR, REFUSED_IDENTIFIER, REFUSED_NOT_AUTHORIZED, REFUSED_PROTOCOL_LEVEL,
-  REFUSED_UNAVAILABLE, REFUSED_USER_OR_PASSWORD, TOO_LARGE, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
+  MALFORMED, NONE, PROTOCOL_ERROR, REFUSED_IDENTIFIER, REFUSED_NOT_AUTHORIZED,
+  REFUSED_PROTOCOL_LEVEL, REFUSED_UNAVAILABLE, REFUSED_USER_OR_PASSWORD, TOO_LARGE,
+  TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
 } from '../wire/codes.js';
 import { TcpLink } from './tcp.js';
 
@@ -61,19 +62,22 @@ export class ConnectionLog implements BrokerObserver {
   }
 
   clientRefused(connection: Connection, returnCode: number): void {
-    this.#line(`Client from ${peerName(connection)} refused: ${REFUSALS.get(returnCode) ?? `return code ${returnCode}`}`);
+    this.#line(`Client from ${peerName(connection)} ` +
+      `refused: ${REFUSALS.get(returnCode) ?? `return code ${returnCode}`}`);
   }
 
   connectionEnded(connection: Connection, reason: number): void {
     if (reason === CONNECT_REFUSED) return;
-    this.#line(`Client ${this.#name(connection)} ${ENDS.get(reason) ?? `disconnected (${reason})`}`);
+    this.#line(`Client ${this.#name(connection)} ` +
+      `${ENDS.get(reason) ?? `disconnected (${reason})`}`);
   }
 
   #name(connection: Connection): string {
     if (connection.session === NONE) return `<unknown> from ${peerName(connection)}`;
     const { sessions } = this.#broker!.memory;
     const start = sessions.clientIdStart(connection.session);
-    const bytes = sessions.memory.subarray(start, start + sessions.clientIdBytes[connection.session]);
+    const bytes = sessions.memory.subarray(
+      start, start + sessions.clientIdBytes[connection.session]);
     return new TextDecoder().decode(bytes).replace(/[\p{Cc}\p{Cf}]/gu, '?');
   }
 

@@ -2,12 +2,14 @@
 // The command line: `maisonnette broker`. Exit codes: 0 ended by SIGINT or SIGTERM, 2 something
 // asked for is wrong or cannot be had; then one sentence on standard error says what.
 
-import { Broker } from '../broker/broker.js';
 import { randomInt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import packageJson from '../../package.json' with { type: 'json' };
+import { Broker } from '../broker/broker.js';
 import { byteBudget } from '../limits.js';
 import { ConnectionLog } from './log.js';
 import { brokerHelp, parseBrokerArguments, UsageError, type BrokerCommand } from './options.js';
+import { PasswordFile } from './passwords.js';
 import { TcpBroker } from './tcp.js';
 
 const HELP = `Usage: maisonnette COMMAND [options]
@@ -22,7 +24,8 @@ async function main(args: readonly string[]): Promise<void> {
   if (command === 'broker') return runBroker(parseBrokerArguments(rest));
   if (command === '--version') return print(`${packageJson.version}\n`);
   if (command === undefined || command === '--help' || command === '-h') return print(HELP);
-  throw new UsageError(`unknown command "${command}": the commands are broker, --help and --version`);
+  throw new UsageError(`unknown command "${command}": ` +
+    'the commands are broker, --help and --version');
 }
 
 function print(text: string): void {
@@ -32,7 +35,9 @@ function print(text: string): void {
 async function runBroker(command: BrokerCommand): Promise<void> {
   if (command.help) return print(brokerHelp());
   const log = new ConnectionLog((line) => print(`${line}\n`));
-  const broker = construct(command, log);
+  const { passwordFile } = command;
+  const logins = passwordFile === undefined ? undefined : readPasswords(passwordFile);
+  const broker = construct(command, log, logins);
   log.attach(broker);
   const server = new TcpBroker(broker);
   const { port } = await listen(server, command);
@@ -43,19 +48,37 @@ async function runBroker(command: BrokerCommand): Promise<void> {
   };
   process.on('SIGINT', end);
   process.on('SIGTERM', end);
-  print(greeting(command.host, port));
+  print(greeting(command, port));
 }
 
-function construct({ limits, verbose }: BrokerCommand, observer: ConnectionLog): Broker {
+function readPasswords(path: string): PasswordFile {
+  let text = '';
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--password-file ${path} cannot be read: ${(error as Error).message}`);
+  }
+  try {
+    return new PasswordFile(text);
+  } catch (error) {
+    throw new UsageError(`--password-file ${path}: ${(error as Error).message}`);
+  }
+}
+
+function construct(
+  { limits, verbose }: BrokerCommand, observer: ConnectionLog, logins: PasswordFile | undefined,
+): Broker {
   try {
     return new Broker(limits, {
       random: () => randomInt(0x1_0000_0000),
       version: `maisonnette ${packageJson.version}`,
       ...(verbose ? { observer } : {}),
+      ...(logins ? { authenticate: (bytes, packet) => logins.authenticate(bytes, packet) } : {}),
     });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new UsageError(`this machine cannot give the ${byteBudget(limits).total} bytes that these limits need`);
+    throw new UsageError(`this machine cannot give the ${byteBudget(limits).total} bytes ` +
+      'that these limits need');
   }
 }
 
@@ -65,8 +88,12 @@ async function listen(server: TcpBroker, { host, port }: BrokerCommand): Promise
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const where = `${host}:${port}`;
-    if (code === 'EADDRINUSE') throw new UsageError(`${where} is in use: another broker? choose another --port`);
-    if (code === 'EACCES') throw new UsageError(`${where} needs more rights: choose a --port above 1023`);
+    if (code === 'EADDRINUSE') {
+      throw new UsageError(`${where} is in use: another broker? choose another --port`);
+    }
+    if (code === 'EACCES') {
+      throw new UsageError(`${where} needs more rights: choose a --port above 1023`);
+    }
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
       throw new UsageError(`--host ${host} is no address of this machine`);
     }
@@ -74,16 +101,20 @@ async function listen(server: TcpBroker, { host, port }: BrokerCommand): Promise
   }
 }
 
-function greeting(host: string, port: number): string {
+function greeting({ host, passwordFile }: BrokerCommand, port: number): string {
   const local = host.startsWith('127.') || host === '::1' || host === 'localhost';
-  const reached = host === '127.0.0.1' || host === 'localhost' || host === '0.0.0.0' || host === '::';
-  const at = `${reached ? '' : ` -h ${host}`}${port === 1883 ? '' : ` -p ${port}`}`;
-  return `maisonnette ${packageJson.version}: MQTT broker on ${host.includes(':') ? `[${host}]` : host}:${port}
+  const reached = host === '127.0.0.1' || host === 'localhost' ||
+    host === '0.0.0.0' || host === '::';
+  const at = `${reached ? '' : ` -h ${host}`}${port === 1883 ? '' : ` -p ${port}`}` +
+    `${passwordFile === undefined ? '' : ' -u NAME -P PASSWORD'}`;
+  const open = `every machine that reaches ${host} can connect` +
+    `${passwordFile === undefined ? ', without a password' : ' with a login'}`;
+  return `maisonnette ${packageJson.version}: MQTT broker on ` +
+    `${host.includes(':') ? `[${host}]` : host}:${port}
 try it:    mosquitto_sub${at} -t 'maison/#' -v
            mosquitto_pub${at} -t maison/salon/temperature -m 21.4
-${local ? `network:   only this machine can connect; to open it, add --host 0.0.0.0
-` : `network:   every machine that reaches ${host} can connect, without a password
-`}stop:      Ctrl-C
+network:   ${local ? 'only this machine can connect; to open it, add --host 0.0.0.0' : open}
+stop:      Ctrl-C
 `;
 }
 

@@ -16,25 +16,44 @@ interface LimitOption {
 }
 
 const LIMIT_OPTIONS: readonly LimitOption[] = [
-  { name: 'max-clients', limit: 'clientsMax', help: 'clients connected at once' },
-  { name: 'max-sessions', limit: 'sessionsMax', help: 'sessions, connected or kept (4 for each client)' },
-  { name: 'max-client-id', limit: 'clientIdBytesMax', help: 'bytes of a client identifier' },
-  { name: 'max-packet', limit: 'packetBytesMax', help: 'bytes of a packet' },
-  { name: 'max-levels', limit: 'topicLevelsMax', help: 'levels of a topic filter or retained topic' },
-  { name: 'max-subscriptions', limit: 'subscriptionsMax', help: 'subscriptions' },
-  { name: 'max-subscription-levels', limit: 'subscriptionNodesMax', help: 'distinct levels of all filters (4 each)' },
-  { name: 'max-retained', limit: 'retainedMax', help: 'retained messages' },
-  { name: 'max-retained-levels', limit: 'retainedNodesMax', help: 'distinct levels of all retained topics (4 each)' },
-  { name: 'max-retained-bytes', limit: 'retainedBytes', help: 'bytes of retained messages and wills' },
-  { name: 'max-queued', limit: 'sessionQueuedMax', help: 'messages that wait for one session' },
-  { name: 'max-queued-bytes', limit: 'sessionQueuedBytesMax', help: 'bytes that wait for one session' },
-  { name: 'max-all-queued', limit: 'queuedMax', help: 'messages that wait for all sessions' },
-  { name: 'max-all-queued-bytes', limit: 'queueBytes', help: 'bytes that wait for all sessions' },
-  { name: 'max-inflight', limit: 'inflightMax', help: 'unacknowledged messages sent to one client' },
-  { name: 'max-receive', limit: 'receiveMax', help: 'unfinished QoS 2 messages from one client' },
-  { name: 'connect-timeout', limit: 'connectTimeoutMs', help: 'seconds a connection may stay without CONNECT', seconds: true },
-  { name: 'slow-timeout', limit: 'slowSubscriberMs', help: 'seconds publishers wait for a full subscriber', seconds: true },
-  { name: 'sys-interval', limit: 'sysIntervalMs', help: 'seconds between updates of $SYS; 0 publishes none', seconds: true },
+  { name: 'max-clients', limit: 'clientsMax',
+    help: 'clients connected at once' },
+  { name: 'max-sessions', limit: 'sessionsMax',
+    help: 'sessions, connected or kept (4 for each client)' },
+  { name: 'max-client-id', limit: 'clientIdBytesMax',
+    help: 'bytes of a client identifier' },
+  { name: 'max-packet', limit: 'packetBytesMax',
+    help: 'bytes of a packet' },
+  { name: 'max-levels', limit: 'topicLevelsMax',
+    help: 'levels of a topic filter or retained topic' },
+  { name: 'max-subscriptions', limit: 'subscriptionsMax',
+    help: 'subscriptions' },
+  { name: 'max-subscription-levels', limit: 'subscriptionNodesMax',
+    help: 'distinct levels of all filters (4 each)' },
+  { name: 'max-retained', limit: 'retainedMax',
+    help: 'retained messages' },
+  { name: 'max-retained-levels', limit: 'retainedNodesMax',
+    help: 'distinct levels of all retained topics (4 each)' },
+  { name: 'max-retained-bytes', limit: 'retainedBytes',
+    help: 'bytes of retained messages and wills' },
+  { name: 'max-queued', limit: 'sessionQueuedMax',
+    help: 'messages that wait for one session' },
+  { name: 'max-queued-bytes', limit: 'sessionQueuedBytesMax',
+    help: 'bytes that wait for one session' },
+  { name: 'max-all-queued', limit: 'queuedMax',
+    help: 'messages that wait for all sessions' },
+  { name: 'max-all-queued-bytes', limit: 'queueBytes',
+    help: 'bytes that wait for all sessions' },
+  { name: 'max-inflight', limit: 'inflightMax',
+    help: 'unacknowledged messages sent to one client' },
+  { name: 'max-receive', limit: 'receiveMax',
+    help: 'unfinished QoS 2 messages from one client' },
+  { name: 'connect-timeout', limit: 'connectTimeoutMs',
+    help: 'seconds a connection may stay without CONNECT', seconds: true },
+  { name: 'slow-timeout', limit: 'slowSubscriberMs',
+    help: 'seconds publishers wait for a full subscriber', seconds: true },
+  { name: 'sys-interval', limit: 'sysIntervalMs',
+    help: 'seconds between updates of $SYS; 0 publishes none', seconds: true },
 ];
 
 /** In milliseconds a limit still, and a 32-bit integer. */
@@ -44,6 +63,8 @@ export interface BrokerCommand {
   host: string;
   port: number;
   verbose: boolean;
+  /** Path, or undefined: everybody may connect. */
+  passwordFile: string | undefined;
   help: boolean;
   limits: Limits;
 }
@@ -56,18 +77,23 @@ export function parseBrokerArguments(args: readonly string[]): BrokerCommand {
     const text = values[name];
     if (typeof text !== 'string') continue;
     const value = wholeNumber(name, text);
-    if (seconds && value > SECONDS_MAX) throw new UsageError(`--${name} is ${value}: it must be 0 to ${SECONDS_MAX}`);
+    if (seconds && value > SECONDS_MAX) {
+      throw new UsageError(`--${name} is ${value}: it must be 0 to ${SECONDS_MAX}`);
+    }
     given[limit] = seconds ? value * 1000 : value;
   }
   if (typeof values['queue-full'] === 'string') given.queueFull = values['queue-full'] as QueueFull;
   const port = typeof values['port'] === 'string' ? wholeNumber('port', values['port']) : 1883;
   if (port > 65_535) throw new UsageError(`--port is ${port}: it must be 0 to 65535`);
   const host = typeof values['host'] === 'string' ? values['host'] : '127.0.0.1';
-  if (host === '') throw new UsageError('--host is empty: give an address, or leave it out for this machine only');
+  if (host === '') {
+    throw new UsageError('--host is empty: give an address, or leave it out for this machine only');
+  }
   return {
     host,
     port,
     verbose: values['verbose'] === true,
+    passwordFile: values['password-file'] as string | undefined,
     help: values['help'] === true,
     limits: limitsOf(given),
   };
@@ -78,6 +104,7 @@ function parse(args: readonly string[]): Record<string, string | boolean | undef
     host: { type: 'string' },
     port: { type: 'string', short: 'p' },
     verbose: { type: 'boolean', short: 'v' },
+    'password-file': { type: 'string' },
     help: { type: 'boolean', short: 'h' },
     'queue-full': { type: 'string' },
   };
@@ -92,7 +119,9 @@ function parse(args: readonly string[]): Record<string, string | boolean | undef
 }
 
 function wholeNumber(name: string, text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`--${name} is "${text}": it must be a whole number`);
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new UsageError(`--${name} is "${text}": it must be a whole number`);
+  }
   return Number(text);
 }
 
@@ -118,12 +147,14 @@ An MQTT 3.1.1 broker. It listens on this machine only, unless --host says otherw
 
   --host ADDRESS                 address to listen on; 0.0.0.0 opens it to the network [127.0.0.1]
   -p, --port N                   port to listen on; 0 takes a free one [1883]
+  --password-file FILE           who may connect, as mosquitto_passwd writes it [everybody]
   -v, --verbose                  log connections, refusals and protocol errors
   -h, --help                     this text
 
 Limits, with their defaults:
 ${rows.join('\n')}
-  --queue-full CHOICE            what a full queue does with a new message: ${Object.values(QueueFull).join(', ')}
+  --queue-full CHOICE            what a full queue does with a new message: ` +
+    `${Object.values(QueueFull).join(', ')}
                                  [${defaults.queueFull}]
 `;
 }

@@ -1,7 +1,9 @@
 // The broker on TCP, under Node: one server, a Link for each socket, one flush per turn of the
 // event loop. Called by the command line and by tests.
 
-import { createServer, Socket, type AddressInfo, type Server, type SocketConstructorOpts } from 'node:net';
+import {
+  createServer, Socket, type AddressInfo, type Server, type SocketConstructorOpts,
+} from 'node:net';
 import type { Broker } from '../broker/broker.js';
 import type { Link } from '../link.js';
 import { NONE } from '../wire/codes.js';
@@ -65,12 +67,13 @@ export class TcpBroker {
   constructor(broker: Broker) {
     const { inboxBytes, packetBytesMax, windowBytes } = broker.limits;
     if (inboxBytes < packetBytesMax + windowBytes) {
-      throw new RangeError(`inboxBytes is ${inboxBytes}, less than packetBytesMax (${packetBytesMax}) and ` +
-        `windowBytes (${windowBytes}) together`);
+      throw new RangeError(`inboxBytes is ${inboxBytes}, less than ` +
+        `packetBytesMax (${packetBytesMax}) and windowBytes (${windowBytes}) together`);
     }
     this.#broker = broker;
     this.#window = broker.bytes.subarray(broker.windowStart, broker.windowStart + windowBytes);
-    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => this.#accept(accepted));
+    this.#server = createServer(
+      { noDelay: true, pauseOnConnect: true }, (accepted) => this.#accept(accepted));
   }
 
   /**
@@ -93,7 +96,8 @@ export class TcpBroker {
   async close(): Promise<void> {
     clearInterval(this.#ticker);
     this.#broker.close();
-    const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+    const closed = [...this.#sockets].map(
+      (socket) => new Promise((resolve) => socket.once('close', resolve)));
     await Promise.all([...closed, new Promise((resolve) => this.#server.close(resolve))]);
   }
 
@@ -152,7 +156,9 @@ export class TcpBroker {
  * accepted handle moves into such a one; should a Node have no handle to move, chunks are copied
  * into the window instead.
  */
-function readInto(window: Uint8Array, accepted: Socket, receive: (byteCount: number) => void): Socket {
+function readInto(
+  window: Uint8Array, accepted: Socket, receive: (byteCount: number) => void,
+): Socket {
   const holder = accepted as unknown as { _handle: object | null };
   const handle = holder._handle;
   if (handle === null || handle === undefined) {

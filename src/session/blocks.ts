@@ -2,7 +2,8 @@
 // Used for stored messages and for the levels of topic trees. No fragmentation: whatever was
 // released can be used again, and how much fits is known from the numbers alone.
 //
-//   memory:   … | block 0 | block 1 | block 2 | …      next: [ 2, -, NONE ]  = one record in blocks 0 and 2
+//   memory:  … | block 0 | block 1 | block 2 | …
+//   next:    [ 2, -, NONE ]  = one record in blocks 0 and 2
 //
 // Invariant: every block is either in exactly one chain, or free.
 

@@ -3,7 +3,8 @@
 // wait.
 //
 //   head                    cursor                       tail
-//   [id 7 RELEASED]→[id 8 PUBLISHED]→[QUEUED]→[QUEUED]       cursor: next row to transmit on this connection
+//   [id 7 RELEASED]→[id 8 PUBLISHED]→[QUEUED]→[QUEUED]
+//   cursor: next row to transmit on this connection
 //
 // On resumption the cursor goes back to the head: rows in flight are transmitted again, PUBLISH
 // with DUP and its old identifier, or PUBREL [MQTT-4.4.0-1]; on no other occasion. Identifiers go
@@ -100,7 +101,9 @@ export class Deliveries {
     if (row === NONE || this.state[row] !== QUEUED) return row;
     if (this.inflight[queue] >= this.inflightMax) return NONE;
     const head = this.head[queue];
-    return this.state[head] !== QUEUED && this.packetId[head] === this.#nextPacketId(queue) ? NONE : row;
+    return this.state[head] !== QUEUED && this.packetId[head] === this.#nextPacketId(queue) ?
+      NONE :
+      row;
   }
 
   #nextPacketId(queue: number): number {

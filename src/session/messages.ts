@@ -22,12 +22,17 @@ export class MessageStore {
   count = 0;
 
   /** `referencesMax` is how many holders one message can have. */
-  constructor(memory: Uint8Array, base: number, blockBytes: number, blockCount: number, referencesMax: number) {
+  constructor(
+    memory: Uint8Array, base: number, blockBytes: number, blockCount: number,
+    referencesMax: number,
+  ) {
     this.blocks = new BlockPool(memory, base, blockBytes, blockCount);
     this.topicBytes = new Uint16Array(blockCount);
     this.payloadBytes = new Uint32Array(blockCount);
     this.flags = new Uint8Array(blockCount);
-    this.references = referencesMax <= 0xffff ? new Uint16Array(blockCount) : new Uint32Array(blockCount);
+    this.references = referencesMax <= 0xffff ?
+      new Uint16Array(blockCount) :
+      new Uint32Array(blockCount);
   }
 
   /** Whether a message of that size can be stored now. */
@@ -39,7 +44,9 @@ export class MessageStore {
    * Stores the topic, which the memory holds with its two length bytes before it, and the payload.
    * Returns a handle that the caller holds once, or NONE when the pool is full.
    */
-  store(topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number, flags: number): number {
+  store(
+    topicStart: number, topicEnd: number, payloadStart: number, payloadEnd: number, flags: number,
+  ): number {
     const payloadBytes = payloadEnd - payloadStart;
     const topicBytes = topicEnd - topicStart;
     const message = this.blocks.allocate(topicBytes + payloadBytes + 2);
@@ -58,7 +65,9 @@ export class MessageStore {
   }
 
   /** Topic and payload that do not touch: fills the chain block by block from the two. */
-  #writeParts(message: number, first: number, firstBytes: number, second: number, secondBytes: number): void {
+  #writeParts(
+    message: number, first: number, firstBytes: number, second: number, secondBytes: number,
+  ): void {
     const blocks = this.blocks;
     const blockBytes = blocks.blockBytes;
     let at = blocks.base + message * blockBytes;
@@ -128,7 +137,9 @@ export class MessageStore {
     const blocks = this.blocks;
     for (let left = topicBytes + 2; left > 0; left -= blocks.blockBytes) {
       const at = blocks.base + other * blocks.blockBytes;
-      if (!blocks.equals(one, at, left < blocks.blockBytes ? left : blocks.blockBytes)) return false;
+      if (!blocks.equals(one, at, left < blocks.blockBytes ? left : blocks.blockBytes)) {
+        return false;
+      }
       one = blocks.next[one];
       other = blocks.next[other];
     }

@@ -62,7 +62,8 @@ export class Outbox {
   }
 
   #compact(count: number): number {
-    if (this.#start === this.#base || this.#end - this.#start + count > this.#limit - this.#base) return NONE;
+    if (this.#start === this.#base ||
+        this.#end - this.#start + count > this.#limit - this.#base) return NONE;
     this.#regions.memory.copyWithin(this.#base, this.#start, this.#end);
     this.#end -= this.#start - this.#base;
     this.#start = this.#base;

@@ -63,7 +63,8 @@ export class PacketIdSets {
     this.#cells[base + hole] = 0;
     if (this.#displaced[set] === 0) return true;
     // Move back what probed past the hole, so that no search ends early.
-    for (let cell = hole + 1 & this.#mask; this.#cells[base + cell] !== 0; cell = cell + 1 & this.#mask) {
+    for (let cell = hole + 1 & this.#mask; this.#cells[base + cell] !== 0;
+        cell = cell + 1 & this.#mask) {
       const home = this.#cells[base + cell] & this.#mask;
       if ((cell - home & this.#mask) >= (cell - hole & this.#mask)) {
         this.#cells[base + hole] = this.#cells[base + cell];

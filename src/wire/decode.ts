@@ -3,9 +3,10 @@
 // Reads only packet.bodyStart to packet.end, throws nothing, allocates nothing.
 
 import {
-  CONNACK, CONNECT, CONNECT_PASSWORD, CONNECT_RESERVED, CONNECT_USER_NAME, CONNECT_WILL, CONNECT_WILL_QOS_SHIFT,
-  CONNECT_WILL_RETAIN, LEVEL_3_1, LEVEL_3_1_1, MALFORMED, OK, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBLISH, PUBREC,
-  PUBREL, SUBACK, SUBACK_FAILURE, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE, UNSUPPORTED_LEVEL,
+  CONNACK, CONNECT, CONNECT_PASSWORD, CONNECT_RESERVED, CONNECT_USER_NAME, CONNECT_WILL,
+  CONNECT_WILL_QOS_SHIFT, CONNECT_WILL_RETAIN, LEVEL_3_1, LEVEL_3_1_1, MALFORMED, OK,
+  PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBACK_FAILURE, SUBSCRIBE,
+  UNSUBACK, UNSUBSCRIBE, UNSUPPORTED_LEVEL,
 } from './codes.js';
 import type { Packet } from './packet.js';
 import { checkTopicFilter, checkTopicName } from './topic.js';
@@ -178,7 +179,8 @@ function connectFlagsAreValid(flags: number, level: number): boolean {
   if ((flags & CONNECT_RESERVED) !== 0) return false; // [MQTT-3.1.2-3]
   const willQos = flags >> CONNECT_WILL_QOS_SHIFT & 3;
   if (willQos === 3) return false; // [MQTT-3.1.2-14]
-  if ((flags & (CONNECT_USER_NAME | CONNECT_PASSWORD)) === CONNECT_PASSWORD) return false; // [MQTT-3.1.2-22]
+  // [MQTT-3.1.2-22]
+  if ((flags & (CONNECT_USER_NAME | CONNECT_PASSWORD)) === CONNECT_PASSWORD) return false;
   // Bits of a will that is not there: forbidden [MQTT-3.1.2-11], [MQTT-3.1.2-13], [MQTT-3.1.2-15],
   // and in MQTT 3.1 disregarded.
   return (flags & CONNECT_WILL) !== 0 || level === LEVEL_3_1 ||
@@ -195,7 +197,8 @@ function decodeConnectPayload(bytes: Uint8Array, packet: Packet, start: number):
   if (fieldEnd < 0) return MALFORMED;
   packet.clientIdStart = start + 2;
   packet.clientIdEnd = fieldEnd;
-  packet.willTopicStart = packet.willTopicEnd = packet.willPayloadStart = packet.willPayloadEnd = fieldEnd;
+  packet.willTopicStart = packet.willTopicEnd =
+    packet.willPayloadStart = packet.willPayloadEnd = fieldEnd;
   if (!isUtf8(bytes, packet.clientIdStart, fieldEnd)) return MALFORMED; // [MQTT-3.1.3-4]
   if ((flags & CONNECT_WILL) !== 0) {
     packet.willTopicStart = fieldEnd + 2;
@@ -216,7 +219,8 @@ function decodeConnectPayload(bytes: Uint8Array, packet: Packet, start: number):
   if ((flags & CONNECT_USER_NAME) !== 0) {
     packet.userNameStart = fieldEnd + 2;
     fieldEnd = field(bytes, packet, fieldEnd);
-    if (fieldEnd < 0 || !isUtf8(bytes, packet.userNameStart, fieldEnd)) return MALFORMED; // [MQTT-3.1.3-11]
+    // [MQTT-3.1.3-11]
+    if (fieldEnd < 0 || !isUtf8(bytes, packet.userNameStart, fieldEnd)) return MALFORMED;
     packet.userNameEnd = fieldEnd;
     if (packet.protocolLevel === LEVEL_3_1 && fieldEnd === packet.end) return OK;
   }

@@ -3,7 +3,8 @@
 // nothing. The sizes they need come from the `…Bytes` functions and constants beside them.
 
 import {
-  CONNACK, CONNECT, CONNECT_PASSWORD, CONNECT_USER_NAME, CONNECT_WILL, LEVEL_3_1, PUBLISH, PUBREL, SUBACK,
+  CONNACK, CONNECT, CONNECT_PASSWORD, CONNECT_USER_NAME, CONNECT_WILL, LEVEL_3_1, PUBLISH, PUBREL,
+  SUBACK,
 } from './codes.js';
 
 /** Size of CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP and UNSUBACK. */
@@ -25,7 +26,9 @@ export function publishBytes(topicBytes: number, payloadBytes: number, qos: numb
 }
 
 /** First byte and remaining length. */
-export function encodeHeader(bytes: Uint8Array, at: number, firstByte: number, remainingLength: number): number {
+export function encodeHeader(
+  bytes: Uint8Array, at: number, firstByte: number, remainingLength: number,
+): number {
   bytes[at++] = firstByte;
   while (remainingLength > 0x7f) {
     bytes[at++] = remainingLength & 0x7f | 0x80;
@@ -82,7 +85,9 @@ export function encodePublishBody(
  * PUBACK, PUBREC, PUBREL, PUBCOMP or UNSUBACK. PUBREL carries the reserved flags 0010
  * [MQTT-3.6.1-1].
  */
-export function encodeAcknowledgement(bytes: Uint8Array, at: number, type: number, packetId: number): number {
+export function encodeAcknowledgement(
+  bytes: Uint8Array, at: number, type: number, packetId: number,
+): number {
   bytes[at] = type << 4 | (type === PUBREL ? 2 : 0);
   bytes[at + 1] = 2;
   bytes[at + 2] = packetId >> 8;
@@ -97,7 +102,9 @@ export function encodeEmpty(bytes: Uint8Array, at: number, type: number): number
   return at + EMPTY_PACKET_BYTES;
 }
 
-export function encodeConnack(bytes: Uint8Array, at: number, sessionPresent: boolean, returnCode: number): number {
+export function encodeConnack(
+  bytes: Uint8Array, at: number, sessionPresent: boolean, returnCode: number,
+): number {
   bytes[at] = CONNACK << 4;
   bytes[at + 1] = 2;
   bytes[at + 2] = sessionPresent ? 1 : 0;
@@ -109,7 +116,9 @@ export function encodeConnack(bytes: Uint8Array, at: number, sessionPresent: boo
  * Header and packet id of a SUBACK for `count` filters; the caller writes one return code each
  * after it.
  */
-export function encodeSubackHeader(bytes: Uint8Array, at: number, packetId: number, count: number): number {
+export function encodeSubackHeader(
+  bytes: Uint8Array, at: number, packetId: number, count: number,
+): number {
   return encodeUint16(bytes, encodeHeader(bytes, at, SUBACK << 4, count + 2), packetId);
 }
 
@@ -119,16 +128,20 @@ export function encodeSubackHeader(bytes: Uint8Array, at: number, packetId: numb
  */
 export function encodeConnect(
   bytes: Uint8Array, at: number, protocolLevel: number, flags: number, keepAliveSeconds: number,
-  clientId: Uint8Array, willTopic: Uint8Array, willPayload: Uint8Array, userName: Uint8Array, password: Uint8Array,
+  clientId: Uint8Array, willTopic: Uint8Array, willPayload: Uint8Array,
+  userName: Uint8Array, password: Uint8Array,
 ): number {
-  const remaining = connectRemaining(protocolLevel, flags, clientId, willTopic, willPayload, userName, password);
+  const remaining = connectRemaining(
+    protocolLevel, flags, clientId, willTopic, willPayload, userName, password);
   at = encodeHeader(bytes, at, CONNECT << 4, remaining);
   at = encodeField(bytes, at, protocolLevel === LEVEL_3_1 ? NAME_3_1 : NAME_3_1_1);
   bytes[at] = protocolLevel;
   bytes[at + 1] = flags;
   at = encodeUint16(bytes, at + 2, keepAliveSeconds);
   at = encodeField(bytes, at, clientId);
-  if ((flags & CONNECT_WILL) !== 0) at = encodeField(bytes, encodeField(bytes, at, willTopic), willPayload);
+  if ((flags & CONNECT_WILL) !== 0) {
+    at = encodeField(bytes, encodeField(bytes, at, willTopic), willPayload);
+  }
   if ((flags & CONNECT_USER_NAME) !== 0) at = encodeField(bytes, at, userName);
   if ((flags & CONNECT_PASSWORD) !== 0) at = encodeField(bytes, at, password);
   return at;
@@ -140,14 +153,17 @@ const NAME_3_1_1 = /* @__PURE__ */ Uint8Array.of(0x4d, 0x51, 0x54, 0x54);
 /** Size of the CONNECT that `encodeConnect` writes for the same arguments. */
 export function connectBytes(
   protocolLevel: number, flags: number,
-  clientId: Uint8Array, willTopic: Uint8Array, willPayload: Uint8Array, userName: Uint8Array, password: Uint8Array,
+  clientId: Uint8Array, willTopic: Uint8Array, willPayload: Uint8Array,
+  userName: Uint8Array, password: Uint8Array,
 ): number {
-  return packetBytes(connectRemaining(protocolLevel, flags, clientId, willTopic, willPayload, userName, password));
+  return packetBytes(connectRemaining(
+    protocolLevel, flags, clientId, willTopic, willPayload, userName, password));
 }
 
 function connectRemaining(
   protocolLevel: number, flags: number,
-  clientId: Uint8Array, willTopic: Uint8Array, willPayload: Uint8Array, userName: Uint8Array, password: Uint8Array,
+  clientId: Uint8Array, willTopic: Uint8Array, willPayload: Uint8Array,
+  userName: Uint8Array, password: Uint8Array,
 ): number {
   let remaining = (protocolLevel === LEVEL_3_1 ? 12 : 10) + 2 + clientId.length;
   if ((flags & CONNECT_WILL) !== 0) remaining += 4 + willTopic.length + willPayload.length;

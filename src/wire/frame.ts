@@ -13,7 +13,9 @@ import type { Packet } from './packet.js';
  * Flags each type must carry [MQTT-2.2.2-1]; 0xff marks the types that do not exist before MQTT
  * 5.0.
  */
-const FLAGS: readonly number[] = Object.freeze([0xff, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0xff]);
+const FLAGS: readonly number[] = Object.freeze([
+  0xff, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0xff,
+]);
 
 function flagsAreValid(type: number, flags: number, protocolLevel: number): boolean {
   if (type === PUBLISH) {
@@ -42,7 +44,9 @@ export function frame(
   const first = bytes[start];
   packet.type = first >> 4;
   packet.flags = first & 0x0f;
-  if (first !== 0x30 && !flagsAreValid(first >> 4, first & 0x0f, packet.protocolLevel)) return MALFORMED;
+  if (first !== 0x30 && !flagsAreValid(first >> 4, first & 0x0f, packet.protocolLevel)) {
+    return MALFORMED;
+  }
 
   let at = start + 1;
   if (at >= end) return INCOMPLETE;

@@ -80,7 +80,8 @@ export function checkTopicName(
   let at = start;
   for (;;) {
     while (at < end) {
-      if (SPECIAL[bytes[at]]) break; // the number itself: a comparison would cost two bytecodes per byte
+      // The number itself: a comparison would cost two bytecodes per byte.
+      if (SPECIAL[bytes[at]]) break;
       ++at;
     }
     if (at >= end) break;

@@ -1,0 +1,260 @@
+// Deliveries: queues of QoS 1 and 2 over shared rows, alone and against a simple model under seeded
+// random use. Runs on Node and on XS.
+
+import t from 'tap';
+import { Random } from '../simulation/random.js';
+import { Deliveries, PUBLISHED, QUEUED, RELEASED } from '../../src/session/deliveries.js';
+import { MessageStore } from '../../src/session/messages.js';
+import { NONE } from '../../src/wire/codes.js';
+
+const SEED = 20260714;
+const QOS_1 = 2;
+const QOS_2 = 4;
+
+function makeDeliveries(queues: number, rows: number, inflightMax: number): Deliveries {
+  const blocks = 64;
+  const store = new MessageStore(new Uint8Array(100 + 16 * blocks), 100, 16, blocks, queues + 1);
+  return new Deliveries(store, queues, rows, inflightMax);
+}
+
+/** Stores a message on the topic of one letter and appends it; the handle. */
+function append(deliveries: Deliveries, queue: number, topic: string, payloadBytes = 0,
+  flags = QOS_1): number {
+  const { memory } = deliveries.store.blocks;
+  memory.set([0, 1, topic.charCodeAt(0)]);
+  const message = deliveries.store.store(2, 3, 3, 3 + payloadBytes, flags);
+  deliveries.append(queue, message, flags);
+  deliveries.store.release(message);
+  return message;
+}
+
+/** Transmits all that may go; the identifiers. */
+function transmitAll(deliveries: Deliveries, queue: number): number[] {
+  const ids: number[] = [];
+  for (let row = deliveries.toTransmit(queue); row !== NONE; row = deliveries.toTransmit(queue)) {
+    ids.push(deliveries.transmit(queue, row));
+  }
+  return ids;
+}
+
+function statesOf(deliveries: Deliveries, queue: number): number[] {
+  const states: number[] = [];
+  for (let row: number = deliveries.head[queue]!; row !== NONE; row = deliveries.next[row]!) {
+    states.push(deliveries.state[row]!);
+  }
+  return states;
+}
+
+t.test('4.4: rows go out in order under new identifiers, as far as the window allows', (t) => {
+  const deliveries = makeDeliveries(2, 10, 3);
+  for (const topic of ['a', 'b', 'c', 'd', 'e']) append(deliveries, 0, topic, 10);
+  append(deliveries, 1, 'x');
+  t.same([deliveries.counts[0], deliveries.bytes[0], deliveries.freeRows], [5, 55, 4]);
+  t.same(transmitAll(deliveries, 0), [1, 2, 3]);
+  t.same(transmitAll(deliveries, 1), [1], 'each queue has its own identifiers');
+  t.equal(deliveries.inflight[0], 3);
+  t.same(statesOf(deliveries, 0), [PUBLISHED, PUBLISHED, PUBLISHED, QUEUED, QUEUED]);
+  deliveries.remove(0, deliveries.find(0, 2));
+  t.same(transmitAll(deliveries, 0), [4]);
+  t.equal(deliveries.find(0, 2), NONE);
+  t.equal(deliveries.find(0, 5), NONE, 'not yet sent');
+  t.same([deliveries.counts[0], deliveries.bytes[0], deliveries.freeRows], [4, 44, 5]);
+  t.end();
+});
+
+t.test('4.3.3: PUBREC lets the message go, its identifier stays until PUBCOMP', (t) => {
+  const deliveries = makeDeliveries(1, 4, 2);
+  append(deliveries, 0, 'a', 20, QOS_2);
+  t.same(transmitAll(deliveries, 0), [1]);
+  const row = deliveries.find(0, 1);
+  t.equal(deliveries.flags[row], QOS_2);
+  deliveries.released(0, row);
+  t.same([deliveries.store.count, deliveries.bytes[0], deliveries.counts[0],
+    deliveries.inflight[0]], [0, 0, 1, 1]);
+  t.same(statesOf(deliveries, 0), [RELEASED]);
+  t.equal(deliveries.find(0, 1), row);
+  deliveries.remove(0, row);
+  t.same([deliveries.counts[0], deliveries.inflight[0], deliveries.freeRows], [0, 0, 4]);
+  t.end();
+});
+
+t.test('[MQTT-4.4.0-1] resume: what is in flight goes again under its identifiers, then what is queued', (t) => {
+  const deliveries = makeDeliveries(1, 10, 3);
+  for (const topic of ['a', 'b', 'c', 'd']) append(deliveries, 0, topic, 0, QOS_2);
+  transmitAll(deliveries, 0);
+  deliveries.released(0, deliveries.find(0, 2));
+  t.same(transmitAll(deliveries, 0), []);
+  deliveries.resume(0);
+  t.same(transmitAll(deliveries, 0), [1, 2, 3]);
+  deliveries.resume(0);
+  deliveries.remove(0, deliveries.find(0, 1));
+  t.same(transmitAll(deliveries, 0), [2, 3, 4], 'what was acknowledged meanwhile does not');
+  t.same(transmitAll(deliveries, 0), []);
+  t.end();
+});
+
+t.test('[MQTT-2.3.1-4] identifiers go round from 65,535 to 1 and wait for one that is in use', (t) => {
+  const deliveries = makeDeliveries(1, 4, 4);
+  append(deliveries, 0, 'a');
+  t.same(transmitAll(deliveries, 0), [1]);
+  for (let id = 2; id <= 65535; id++) {
+    append(deliveries, 0, 'b');
+    if (deliveries.transmit(0, deliveries.toTransmit(0)) !== id) t.fail(`identifier ${id}`);
+    deliveries.remove(0, deliveries.find(0, id));
+  }
+  append(deliveries, 0, 'c');
+  t.equal(deliveries.toTransmit(0), NONE);
+  deliveries.remove(0, deliveries.find(0, 1));
+  t.same(transmitAll(deliveries, 0), [1]);
+  t.end();
+});
+
+t.test('dropOldest and dropSameTopic take rows that are not in flight only', (t) => {
+  const deliveries = makeDeliveries(1, 10, 1);
+  for (const topic of ['a', 'b', 'a', 'c', 'a']) append(deliveries, 0, topic, 5);
+  t.same(transmitAll(deliveries, 0), [1]);
+  const like = append(deliveries, 0, 'a');
+  t.ok(deliveries.dropSameTopic(0, like), 'the second a');
+  t.same([deliveries.counts[0], deliveries.bytes[0]], [5, 25]);
+  t.ok(deliveries.dropOldest(0), 'b');
+  const unlike = append(deliveries, 0, 'z');
+  deliveries.dropOldest(0);
+  t.equal(deliveries.counts[0], 4, 'c');
+  t.ok(deliveries.dropSameTopic(0, unlike), 'itself, the only one');
+  while (deliveries.dropOldest(0)) continue;
+  t.same(statesOf(deliveries, 0), [PUBLISHED]);
+  t.same([deliveries.head[0] === deliveries.tail[0], deliveries.cursor[0]], [true, NONE]);
+  append(deliveries, 0, 'n');
+  deliveries.remove(0, deliveries.find(0, 1));
+  t.same(transmitAll(deliveries, 0), [2], 'the queue goes on');
+  t.end();
+});
+
+t.test('clear empties one queue and starts its identifiers afresh', (t) => {
+  const deliveries = makeDeliveries(2, 10, 4);
+  const shared = append(deliveries, 0, 'a', 0, QOS_2);
+  deliveries.append(1, shared, QOS_2);
+  append(deliveries, 0, 'b', 0, QOS_2);
+  transmitAll(deliveries, 0);
+  deliveries.released(0, deliveries.find(0, 2));
+  append(deliveries, 0, 'c');
+  deliveries.clear(0);
+  t.same([deliveries.counts[0], deliveries.inflight[0], deliveries.bytes[0], deliveries.freeRows],
+    [0, 0, 0, 9]);
+  t.equal(deliveries.store.count, 1, 'the other queue still holds its message');
+  append(deliveries, 0, 'd');
+  t.same(transmitAll(deliveries, 0), [1]);
+  t.same(transmitAll(deliveries, 1), [1]);
+  t.end();
+});
+
+interface Row {
+  message: number;
+  id: number;
+  state: number;
+}
+
+/** A queue as a list, and how far this connection has transmitted it. */
+class Model {
+  rows: Row[] = [];
+  sent = 0;
+  lastId = 0;
+
+  get inflight(): number {
+    return this.rows.filter(({ state }) => state !== QUEUED).length;
+  }
+}
+
+/** What is wrong with `queue`; '' if nothing is. */
+function problemOf(deliveries: Deliveries, queue: number, { rows, sent, inflight }: Model): string {
+  let at = 0;
+  for (let row: number = deliveries.head[queue]!; row !== NONE; row = deliveries.next[row]!) {
+    const wanted = rows[at];
+    if (wanted === undefined) return 'too many rows';
+    if (deliveries.state[row] !== wanted.state || deliveries.packetId[row] !== wanted.id) return `row ${at}`;
+    if (wanted.state !== RELEASED && deliveries.message[row] !== wanted.message) return `message of row ${at}`;
+    if ((deliveries.cursor[queue] === row) !== (at === sent)) return `cursor at row ${at}`;
+    at++;
+  }
+  if (at !== rows.length || deliveries.counts[queue] !== at) return `${at} rows, not ${rows.length}`;
+  return deliveries.inflight[queue] === inflight ? '' : `${deliveries.inflight[queue]} in flight`;
+}
+
+/** One random step on one queue and its model; the name of the step. */
+function step(random: Random, deliveries: Deliveries, queue: number, model: Model): string {
+  const { rows } = model;
+  const flying = rows.filter(({ state }) => state !== QUEUED);
+  switch (random.weighted({ append: 40, transmit: 40, remove: 25, release: 15, resume: 3, drop: 8,
+    clear: 1 })) {
+    case 'append':
+      if (deliveries.freeRows > 0) {
+        rows.push({ message: append(deliveries, queue, random.pick(['a', 'b'])), id: 0,
+          state: QUEUED });
+      }
+      return 'append';
+    case 'transmit': {
+      const row = deliveries.toTransmit(queue);
+      const next = rows[model.sent];
+      const may = next !== undefined && (next.state !== QUEUED || flying.length < deliveries.inflightMax);
+      if ((row !== NONE) !== may) return `transmit: ${row}`;
+      if (next === undefined || !may) return 'transmit';
+      if (next.state === QUEUED) {
+        next.state = PUBLISHED;
+        next.id = ++model.lastId;
+      }
+      model.sent++;
+      return deliveries.transmit(queue, row) === next.id ? 'transmit' : 'transmit: identifier';
+    }
+    case 'remove': {
+      if (flying.length === 0) return 'remove';
+      const gone = random.pick(flying);
+      deliveries.remove(queue, deliveries.find(queue, gone.id));
+      if (rows.indexOf(gone) < model.sent) model.sent--;
+      rows.splice(rows.indexOf(gone), 1);
+      return 'remove';
+    }
+    case 'release': {
+      const published = flying.filter(({ state }) => state === PUBLISHED);
+      if (published.length === 0) return 'release';
+      const row = random.pick(published);
+      deliveries.released(queue, deliveries.find(queue, row.id));
+      row.state = RELEASED;
+      return 'release';
+    }
+    case 'resume':
+      deliveries.resume(queue);
+      model.sent = 0;
+      return 'resume';
+    case 'drop': {
+      const first = rows.findIndex(({ state }) => state === QUEUED);
+      if (deliveries.dropOldest(queue) !== first >= 0) return 'drop: answer';
+      if (first >= 0) rows.splice(first, 1);
+      return 'drop';
+    }
+    default:
+      deliveries.clear(queue);
+      model.rows = [];
+      model.sent = model.lastId = 0;
+      return 'clear';
+  }
+}
+
+t.test(`random use agrees with lists; seed ${SEED}`, (t) => {
+  const random = new Random(SEED);
+  const deliveries = makeDeliveries(3, 30, 4);
+  const models = [new Model(), new Model(), new Model()];
+  let problem = '';
+  for (let i = 0; i < 2500 && problem === ''; i++) {
+    const queue = random.below(3);
+    const name = step(random, deliveries, queue, models[queue]!);
+    problem = name.includes(':') ? name : problemOf(deliveries, queue, models[queue]!);
+    const rows = models.reduce((total, model) => total + model.rows.length, 0);
+    if (deliveries.freeRows !== 30 - rows) problem ||= `${deliveries.freeRows} rows are free`;
+    const held = models.reduce((total, model) =>
+      total + model.rows.filter(({ state }) => state !== RELEASED).length, 0);
+    if (deliveries.store.count !== held) problem ||= `${deliveries.store.count} messages, not ${held}`;
+    if (problem !== '') problem = `step ${i}, ${name} on queue ${queue}: ${problem}`;
+  }
+  t.equal(problem, '');
+  t.end();
+});

@@ -1,0 +1,169 @@
+// MessageStore: messages in one part or two, over chains of blocks, with holders; alone and against
+// a simple model under seeded random use. Runs on Node and on XS.
+
+import t from 'tap';
+import { Random } from '../simulation/random.js';
+import { ascii, publish, toHex } from '../support/packets.js';
+import { MessageStore } from '../../src/session/messages.js';
+import { NONE } from '../../src/wire/codes.js';
+
+const SEED = 20260712;
+const BASE = 2000;
+/** Where tests lay out what they store, and where they encode to. */
+const SOURCE = 10;
+const TARGET = 1000;
+
+function makeStore(blockBytes: number, blockCount: number, referencesMax = 9): MessageStore {
+  return new MessageStore(new Uint8Array(BASE + blockBytes * blockCount), BASE, blockBytes,
+    blockCount, referencesMax);
+}
+
+/** Stores the message, its payload `gap` bytes behind its topic. */
+function store(messages: MessageStore, topic: string, payload: string, flags = 0, gap = 0): number {
+  const { memory } = messages.blocks;
+  const start = SOURCE + 2;
+  memory[SOURCE] = topic.length >> 8;
+  memory[SOURCE + 1] = topic.length;
+  memory.set(ascii(topic), start);
+  const end = start + topic.length;
+  memory.fill(0xee, end, end + gap);
+  memory.set(ascii(payload), end + gap);
+  return messages.store(start, end, end + gap, end + gap + payload.length, flags);
+}
+
+/** The message as PUBLISH, in hexadecimal. */
+function encoded(messages: MessageStore, message: number, flags: number, id: number): string {
+  const end = messages.encode(message, TARGET, flags, id);
+  const size = messages.publishBytes(message, flags >> 1 & 3);
+  if (end - TARGET !== size) return `${end - TARGET} bytes, ${size} announced`;
+  return toHex(messages.blocks.memory.slice(TARGET, end));
+}
+
+t.test('topic and payload come out as PUBLISH as they went in, in one part or two, over any blocks', (t) => {
+  const text = 'abcdefghijklmnopqrstuvwxyz'.repeat(12);
+  for (const blockBytes of [1, 2, 3, 16, 64, 500]) {
+    const messages = makeStore(blockBytes, Math.ceil(400 / blockBytes));
+    let wrong = '';
+    for (const topicBytes of [1, 2, 13, 14, 15, 62, 100]) {
+      for (const payloadBytes of [0, 1, 15, 16, 17, 112, 250]) {
+        for (const gap of [0, 1, 2, 40]) {
+          const topic = text.slice(0, topicBytes);
+          const payload = text.slice(20, 20 + payloadBytes);
+          const message = store(messages, topic, payload, 0, gap);
+          const name = `${topicBytes} and ${payloadBytes} bytes, ${gap} apart`;
+          if (encoded(messages, message, 0,
+            0) !== toHex(publish(topic, payload))) wrong += `${name}, QoS 0\n`;
+          const wanted = toHex(publish(topic, payload,
+            { qos: 2, id: 0xabcd, retain: true, duplicate: true }));
+          if (encoded(messages, message, 13, 0xabcd) !== wanted) wrong += `${name}, QoS 2\n`;
+          messages.release(message);
+        }
+      }
+    }
+    t.equal(wrong, '', `blocks of ${blockBytes}`);
+    t.equal(messages.blocks.freeCount, messages.blocks.blockCount);
+  }
+  t.end();
+});
+
+t.test('a message goes when the last of its holders lets go', (t) => {
+  const messages = makeStore(16, 10);
+  const message = store(messages, 'a/b', 'x'.repeat(40), 3);
+  t.same([messages.count, messages.blocks.freeCount, messages.flags[message]], [1, 7, 3]);
+  messages.hold(message);
+  messages.hold(message);
+  messages.release(message);
+  messages.release(message);
+  t.same([messages.count, messages.blocks.freeCount], [1, 7]);
+  messages.release(message);
+  t.same([messages.count, messages.blocks.freeCount], [0, 10]);
+  t.end();
+});
+
+t.test('a message that does not fit is not stored, and nothing is changed', (t) => {
+  const messages = makeStore(16, 3);
+  t.equal(messages.hasRoom(6, 40), true, '48 bytes with the length of the topic');
+  t.equal(messages.hasRoom(6, 41), false);
+  t.equal(store(messages, 'topics', 'x'.repeat(41)), NONE);
+  t.same([messages.count, messages.blocks.freeCount], [0, 3]);
+  const message = store(messages, 'topics', 'x'.repeat(40));
+  t.not(message, NONE);
+  t.equal(store(messages, 'a', ''), NONE);
+  t.equal(encoded(messages, message, 0, 0), toHex(publish('topics', 'x'.repeat(40))));
+  t.end();
+});
+
+t.test('as many holders as were announced can be counted', (t) => {
+  for (const holders of [255, 256, 65_535, 65_536]) {
+    const messages = makeStore(16, 1, holders);
+    const message = store(messages, 'a', '');
+    for (let i = 1; i < holders; i++) messages.hold(message);
+    t.equal(messages.references[message], holders);
+  }
+  t.end();
+});
+
+t.test('sameTopic compares whole topics, over any blocks, and nothing of the payload', (t) => {
+  const text = 'abcdefghijklmnopqrstuvwxyz0123456789'.repeat(2);
+  for (const blockBytes of [1, 2, 3, 16, 64]) {
+    const messages = makeStore(blockBytes, Math.ceil(400 / blockBytes));
+    let wrong = '';
+    for (const length of [1, 2, 13, 14, 15, 16, 29, 30, 31, 62, 63, 70]) {
+      const topic = text.slice(0, length);
+      const one = store(messages, topic, 'one');
+      const others: [string, boolean][] = [[topic, true], [`!${topic.slice(1)}`, false],
+        [`${topic.slice(0, -1)}!`, false], [`${topic}!`, false],
+        [topic.slice(0, -1) || 'xx', false]];
+      for (const [other, wanted] of others) {
+        const two = store(messages, other, 'another payload', 2, 5);
+        if (messages.sameTopic(one, two) !== wanted || messages.sameTopic(two, one) !== wanted) {
+          wrong += `${topic} and ${other}\n`;
+        }
+        messages.release(two);
+      }
+      messages.release(one);
+    }
+    t.equal(wrong, '', `blocks of ${blockBytes}`);
+  }
+  t.end();
+});
+
+t.test(`random use agrees with a model; seed ${SEED}`, (t) => {
+  const random = new Random(SEED);
+  const messages = makeStore(16, 60);
+  const model = new Map<number, { topic: string; payload: string; flags: number; holders: number }>();
+  const topics = ['a', 'maison/salon/temperature', 'maison/salon/temperaturf', 'x'.repeat(33)];
+  let problem = '';
+  for (let step = 0; step < 1200 && problem === ''; step++) {
+    const action = random.weighted({ store: step % 200 < 100 ? 60 : 30, hold: 15, release: 40,
+      compare: 10 });
+    const held = [...model.keys()];
+    if (action === 'store') {
+      const topic = random.pick(topics);
+      const payload = String.fromCharCode(97 + step % 26).repeat(random.below(120));
+      const flags = random.below(8);
+      const fits = messages.hasRoom(topic.length, payload.length);
+      const message = store(messages, topic, payload, flags, random.below(3));
+      if ((message !== NONE) !== fits || model.has(message)) problem = `step ${step}: stored as ${message}`;
+      if (message !== NONE) model.set(message, { topic, payload, flags, holders: 1 });
+    } else if (held.length > 0) {
+      const message = random.pick(held);
+      const record = model.get(message)!;
+      if (action === 'hold') {
+        messages.hold(message);
+        record.holders++;
+      } else if (action === 'release') {
+        if (encoded(messages, message, 0, 0) !== toHex(publish(record.topic, record.payload)) ||
+            messages.flags[message] !== record.flags) problem = `step ${step}: message ${message} has changed`;
+        messages.release(message);
+        if (--record.holders === 0) model.delete(message);
+      } else {
+        const other = random.pick(held);
+        if (messages.sameTopic(message, other) !== (record.topic === model.get(other)!.topic)) problem = `step ${step}`;
+      }
+    }
+    if (messages.count !== model.size) problem ||= `step ${step}: ${messages.count} messages, not ${model.size}`;
+  }
+  t.equal(problem, '');
+  t.end();
+});

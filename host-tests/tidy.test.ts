@@ -76,7 +76,7 @@ function children(node: SyntaxNode): SyntaxNode[] {
 
 function syntaxOf(file: string): { text: string; tree: SyntaxNode } {
   const text = transformSync(readFileSync(join(source, file), 'utf8'), { loader: 'ts', target: 'es2022' }).code;
-  return { text, tree: parse(text, { ecmaVersion: 2022, sourceType: 'module' }) as unknown as SyntaxNode };
+  return { text, tree: parse(text, { ecmaVersion: 2022, sourceType: 'module', allowHashBang: true }) as unknown as SyntaxNode };
 }
 
 /** Every function and method of a tree but constructors, which may allocate. */
@@ -109,8 +109,10 @@ const ALLOCATING_METHODS = new Set(['subarray', 'slice', 'map', 'filter', 'forEa
 
 function allocations(node: SyntaxNode): SyntaxNode[] {
   const found = ALLOCATES.has(node.type) ? [node] : [];
-  const property = node.type === 'CallExpression' && (node['callee'] as SyntaxNode)['property'] as SyntaxNode | undefined;
-  if (property?.type === 'Identifier' && ALLOCATING_METHODS.has(property['name'] as string)) found.push(node);
+  if (node.type === 'CallExpression') {
+    const property = (node['callee'] as SyntaxNode)['property'] as SyntaxNode | undefined;
+    if (property?.type === 'Identifier' && ALLOCATING_METHODS.has(property['name'] as string)) found.push(node);
+  }
   return [...found, ...children(node).flatMap(allocations)];
 }
 

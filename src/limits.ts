@@ -83,6 +83,8 @@ export const LEVEL_BLOCK_BYTES = 16;
  */
 export const SYS_TOPICS_MAX = 40;
 export const SYS_NODES_MAX = 80;
+/** Levels of the deepest of them, `$SYS/broker/publish/messages/received`. */
+const SYS_LEVELS = 5;
 /** Bytes of such a topic, and of the topic with its value. */
 export const SYS_TEXT_BYTES = 48;
 export const SYS_MESSAGE_BYTES = 96;
@@ -102,10 +104,10 @@ export function hostLimits(given: Partial<Limits> = {}): Limits {
   const windowBytes = given.windowBytes ?? 64 * KIB;
   const subscriptionsMax = given.subscriptionsMax ?? 16_384;
   const retainedMax = given.retainedMax ?? 16_384;
-  const sessionsMax = given.sessionsMax ?? 4 * clientsMax;
+  const sessionsMax = given.sessionsMax ?? Math.min(4 * clientsMax, BYTES_MAX);
   const limits: Limits = {
     clientsMax,
-    connectionsMax: clientsMax + 16,
+    connectionsMax: Math.min(clientsMax + 16, BYTES_MAX),
     sessionsMax,
     clientIdBytesMax: 256,
     packetBytesMax,
@@ -114,13 +116,13 @@ export function hostLimits(given: Partial<Limits> = {}): Limits {
     outboxBytes: Math.max(packetBytesMax, 64 * KIB),
     topicLevelsMax: 64,
     subscriptionsMax,
-    subscriptionNodesMax: 4 * subscriptionsMax,
+    subscriptionNodesMax: Math.min(4 * subscriptionsMax, BYTES_MAX),
     retainedMax,
-    retainedNodesMax: 4 * retainedMax,
+    retainedNodesMax: Math.min(4 * retainedMax, BYTES_MAX),
     retainedBytes: Math.max(128 * MIB, 2 * packetBytesMax),
     messageBlockBytes: 256,
     queueBytes: Math.max(128 * MIB, 2 * packetBytesMax),
-    queuedMax: Math.max(262_144, 4 * sessionsMax),
+    queuedMax: Math.min(Math.max(262_144, 4 * sessionsMax), BYTES_MAX),
     sessionQueuedMax: 1000,
     sessionQueuedBytesMax: Math.max(16 * MIB, packetBytesMax),
     queueFull: QueueFull.REFUSE_NEW,
@@ -154,6 +156,7 @@ export function checkLimits(limits: Limits): void {
   between(limits, 'receiveMax', 1, 0xffff);
   between(limits, 'clientIdBytesMax', 23, 0xffff);
   between(limits, 'packetBytesMax', 64, 0x0fffffff + 5);
+  if (limits.sysIntervalMs !== 0) between(limits, 'topicLevelsMax', SYS_LEVELS, BYTES_MAX);
   notBelow(limits, 'connectionsMax', 'clientsMax');
   notBelow(limits, 'sessionsMax', 'clientsMax');
   notBelow(limits, 'inboxBytes', 'packetBytesMax');
@@ -163,17 +166,36 @@ export function checkLimits(limits: Limits): void {
   notBelow(limits, 'sessionQueuedBytesMax', 'packetBytesMax');
   const budget = byteBudget(limits);
   if (budget.memory > BYTES_MAX) {
-    throw new RangeError(`these limits need ${budget.memory} bytes of buffers, ` +
-      `more than the ${BYTES_MAX} that can be addressed: ` +
-      `lower packetBytesMax (${limits.packetBytesMax}) or clientsMax (${limits.clientsMax})`);
+    const [name, bytes] = largest(budget.memoryLines);
+    const lower = LOWERED_BY[name]!.map((limit) => `${limit} (${limits[limit]})`).join(' or ');
+    throw new RangeError(`these limits need ${budget.memory} bytes of buffers, more than the ` +
+      `${BYTES_MAX} that can be addressed, ${bytes} of them for ${name}: lower ${lower}`);
   }
-  for (const [name, bytes] of Object.entries(budget.columnLines)) {
-    if (bytes > BYTES_MAX) {
-      throw new RangeError(`these limits need ${bytes} bytes for the tables of ${name}, ` +
-        `more than ${BYTES_MAX}`);
-    }
+  const [name, bytes] = largest(budget.columnLines);
+  if (bytes > BYTES_MAX) {
+    throw new RangeError(`these limits need ${bytes} bytes for the tables of ${name}, ` +
+      `more than ${BYTES_MAX}`);
   }
 }
+
+function largest(lines: Record<string, number>): [name: string, bytes: number] {
+  return Object.entries(lines).reduce((one, other) => other[1] > one[1] ? other : one);
+}
+
+/** The limits that make each part of the memory smaller. */
+const LOWERED_BY: Readonly<Record<string, readonly (keyof Limits)[]>> = Object.freeze({
+  window: ['windowBytes'],
+  inboxes: ['packetBytesMax', 'clientsMax'],
+  outboxes: ['packetBytesMax', 'clientsMax'],
+  scratch: ['packetBytesMax'],
+  filter: ['packetBytesMax'],
+  sysText: ['sysIntervalMs'],
+  clientIds: ['sessionsMax', 'clientIdBytesMax'],
+  filterText: ['subscriptionNodesMax', 'subscriptionsMax'],
+  retainedText: ['retainedNodesMax', 'retainedMax'],
+  retainedMessages: ['retainedBytes'],
+  queuedMessages: ['queueBytes'],
+});
 
 /** Offsets are 32-bit integers. */
 const BYTES_MAX = 0x7fffffff;
@@ -275,11 +297,11 @@ export function byteBudget(limits: Limits) {
     levels: 4 * (topicLevelsMax + 1),
     messages: storeColumns(retainedBlocks(limits), 1) +
       storeColumns(queueBlocks(limits), sessionsMax + 1),
-    counters: COUNTER_BYTES + 8 * sysTopics(limits) + 2 * sysTopics(limits),
+    counters: COUNTER_BYTES + 9 * sysTopics(limits),
   };
   const memory = sum(memoryLines);
   const columns = sum(columnLines);
-  return { ...memoryLines, memory, columnLines, columns, total: memory + columns };
+  return { memoryLines, memory, columnLines, columns, total: memory + columns };
 }
 
 function sum(lines: Record<string, number>): number {

@@ -191,7 +191,7 @@ export class World {
     for (const { slot, reason } of ended) {
       const wire = slots.find((other) => other.slot === slot)!;
       const silentMs = this.nowMs - wire.heardMs;
-      if (reason === KEEP_ALIVE_TIMEOUT && wire.keepAliveMs > 0 && silentMs > 1.5 * wire.keepAliveMs) {
+      if (reason === KEEP_ALIVE_TIMEOUT && wire.keepAliveMs > 0 && silentMs >= 1.5 * wire.keepAliveMs) {
         this.count('keep-alive over');
       } else if (reason === CONNECT_TIMEOUT && !wire.accepted) {
         this.count('connect timeout');

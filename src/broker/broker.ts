@@ -84,6 +84,7 @@ export class Broker {
     }
     const connection = this.memory.connections[this.memory.freeSlots[--this.#freeCount]];
     connection.link = link;
+    connection.heard = true; // its silence counts from the next tick on
     return connection.slot;
   }
 
@@ -248,6 +249,7 @@ export class Broker {
   #stall(connection: Connection, reason: number): number {
     this.#stalledCount++;
     connection.stalled = reason;
+    if (connection.outbox.byteCount === 0) connection.outbox.clear(); // gives back its region
     if (connection.paused || connection.link === null) return STALLED;
     connection.paused = true;
     connection.link.setReading(false);
@@ -350,7 +352,7 @@ export class Broker {
       }
       return;
     }
-    if (connection.silenceMaxMs !== 0 && connection.silentMs > connection.silenceMaxMs) {
+    if (connection.silenceMaxMs !== 0 && connection.silentMs >= connection.silenceMaxMs) {
       endConnection(this, connection, KEEP_ALIVE_TIMEOUT);
       return;
     }

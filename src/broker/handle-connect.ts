@@ -36,7 +36,8 @@ export function handleConnect(broker: Broker, connection: Connection, outcome: n
     endConnection(broker, broker.memory.connections[sessions.slot[session]], TAKEN_OVER);
     session = sessions.find(packet.clientIdStart, packet.clientIdEnd);
   }
-  if (broker.counters[count.CLIENTS_CONNECTED] >= broker.limits.clientsMax) {
+  // All that can be refused is refused before anything of the stored session is touched.
+  if (broker.counters[count.CLIENTS_CONNECTED] >= broker.limits.clientsMax || !willFits(broker)) {
     return refuse(broker, connection, REFUSED_UNAVAILABLE);
   }
   if (session !== NONE && clean) {
@@ -46,10 +47,7 @@ export function handleConnect(broker: Broker, connection: Connection, outcome: n
   const sessionPresent = session !== NONE; // [MQTT-3.2.2-1] to [MQTT-3.2.2-3]
   if (!sessionPresent) session = sessions.create(packet.clientIdStart, packet.clientIdEnd);
   if (session === NONE) return refuse(broker, connection, REFUSED_UNAVAILABLE);
-  if (!takeWill(broker, session)) {
-    if (!sessionPresent) sessions.remove(session);
-    return refuse(broker, connection, REFUSED_UNAVAILABLE);
-  }
+  takeWill(broker, session);
   accept(broker, connection, session, clean, sessionPresent);
   return OK;
 }
@@ -68,21 +66,29 @@ function accept(
   if (counters[count.CLIENTS_CONNECTED] > counters[count.CLIENTS_MAXIMUM]) {
     counters[count.CLIENTS_MAXIMUM] = counters[count.CLIENTS_CONNECTED];
   }
-  answer(broker, connection, sessionPresent, ACCEPTED);
+  // In MQTT 3.1 the byte of session present is reserved.
+  answer(broker, connection, sessionPresent && packet.protocolLevel !== LEVEL_3_1, ACCEPTED);
   broker.options.observer?.clientConnected(connection);
   deliveries.resume(session); // [MQTT-4.4.0-1]
   transmitWaiting(broker, connection);
 }
 
-/** Stores the will of the CONNECT, if it has one; false when there is no room for it. */
-function takeWill(broker: Broker, session: number): boolean {
+/** Whether there is room for the will of the CONNECT, if it has one. */
+function willFits(broker: Broker): boolean {
   const packet = broker.packet;
-  if ((packet.connectFlags & CONNECT_WILL) === 0) return true;
-  const will = broker.memory.kept.store(
+  return (packet.connectFlags & CONNECT_WILL) === 0 || broker.memory.kept.hasRoom(
+    packet.willTopicEnd - packet.willTopicStart, packet.willPayloadEnd - packet.willPayloadStart,
+  );
+}
+
+/** Stores the will of the CONNECT, if it has one, for which there is room. */
+function takeWill(broker: Broker, session: number): void {
+  const packet = broker.packet;
+  if ((packet.connectFlags & CONNECT_WILL) === 0) return;
+  broker.memory.sessions.will[session] = broker.memory.kept.store(
     packet.willTopicStart, packet.willTopicEnd, packet.willPayloadStart, packet.willPayloadEnd,
-    willFlags(packet.connectFlags));
-  broker.memory.sessions.will[session] = will;
-  return will !== NONE;
+    willFlags(packet.connectFlags),
+  );
 }
 
 function refuse(broker: Broker, connection: Connection, returnCode: number): number {

@@ -52,25 +52,25 @@ export class BrokerMemory {
 
   constructor(limits: Limits) {
     checkLimits(limits);
-    const budget = byteBudget(limits);
+    const { memory, memoryLines } = byteBudget(limits);
     const {
       connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, messageBlockBytes,
     } = limits;
-    const bytes = this.bytes = new Uint8Array(budget.memory);
+    const bytes = this.bytes = new Uint8Array(memory);
     let at = 0;
     const region = (byteCount: number): number => (at += byteCount) - byteCount;
 
-    this.windowStart = region(budget.window);
-    const inboxes = region(budget.inboxes);
-    const outboxes = region(budget.outboxes);
-    this.scratchStart = region(budget.scratch);
-    const filterStart = region(budget.filter);
-    this.sysTextStart = region(budget.sysText);
-    const clientIds = region(budget.clientIds);
-    const filterText = region(budget.filterText);
-    const retainedText = region(budget.retainedText);
-    const keptBase = region(budget.retainedMessages);
-    const queuedBase = region(budget.queuedMessages);
+    this.windowStart = region(memoryLines.window);
+    const inboxes = region(memoryLines.inboxes);
+    const outboxes = region(memoryLines.outboxes);
+    this.scratchStart = region(memoryLines.scratch);
+    const filterStart = region(memoryLines.filter);
+    this.sysTextStart = region(memoryLines.sysText);
+    const clientIds = region(memoryLines.clientIds);
+    const filterText = region(memoryLines.filterText);
+    const retainedText = region(memoryLines.retainedText);
+    const keptBase = region(memoryLines.retainedMessages);
+    const queuedBase = region(memoryLines.queuedMessages);
 
     const regions = new OutboxRegions(bytes, outboxes, limits.outboxBytes, connectionsMax);
     this.connections = Array.from({ length: connectionsMax }, (_, slot) => new Connection(slot,

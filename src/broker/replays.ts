@@ -107,7 +107,8 @@ export class Replays {
   leave(node: number): void {
     for (let i = this.activeCount - 1; i >= 0; i--) {
       const session = this.#active[i];
-      if (this.cursor[session] === node) this.#stepTo(session, node);
+      // Again for the next filter that waits: it may begin on the very same topic.
+      while (this.cursor[session] === node) this.#stepTo(session, node);
     }
   }
 

@@ -26,16 +26,18 @@ export function mustWait(
 ): boolean {
   const { deliveries, queued, sessions, subscriptions } = broker.memory;
   let wanted = 0;
+  let others = 0; // who may free something: connected, and not the publisher
   for (let i = 0; i < matches; i++) {
     if (subscriptions.matchedQos[i] === 0 || qos === 0) continue;
     const session = subscriptions.matchedSessions[i];
     wanted++;
     if (sessions.slot[session] === NONE || session === publisher.session) continue;
+    others++;
     if (sessions.stuck[session] !== 0 || hasRoom(broker, session, byteCount)) continue;
     if (!publisher.waited) return true;
     sessions.stuck[session] = 1;
   }
-  if (wanted === 0 || broker.queueStuck) return false;
+  if (others === 0 || broker.queueStuck) return false;
   if (deliveries.freeRows >= wanted &&
       queued.blocks.blocksFor(byteCount + 2) <= queued.blocks.freeCount) return false;
   if (!publisher.waited) return true;

@@ -2,7 +2,7 @@
 // Called by the broker's tick. The texts of the topics are laid out once in the memory; numbers are
 // written as decimal digits.
 
-import { SYS_TEXT_BYTES } from '../limits.js';
+import { SYS_TEXT_BYTES, sysTopics } from '../limits.js';
 import type { Broker } from './broker.js';
 import * as count from './counters.js';
 import { publishScratch } from './publish-locally.js';
@@ -22,12 +22,12 @@ export class SysTopics {
 
   /** Publishes all of them once, so that their rows are theirs from the beginning. */
   constructor(broker: Broker) {
-    const topics = broker.limits.sysIntervalMs === 0 ? 0 : count.COUNTER_COUNT;
+    const topics = sysTopics(broker.limits);
     this.#broker = broker;
     this.#lengths = new Uint8Array(topics);
     this.#published = new Float64Array(topics);
     if (topics === 0) return;
-    for (let topic = 0; topic < topics; topic++) {
+    for (let topic = 0; topic < count.COUNTER_COUNT; topic++) {
       const at = broker.memory.sysTextStart + topic * SYS_TEXT_BYTES;
       const end = writeAscii(broker.bytes, at, PREFIX + count.SYS_NAMES[topic]);
       if (topic === count.UPTIME_SECONDS) writeAscii(broker.bytes, end, UNIT);
@@ -95,7 +95,7 @@ function writeDecimal(bytes: Uint8Array, at: number, value: number): number {
   for (let rest = value; rest >= 10; rest /= 10) end++;
   for (let i = end - 1, rest = value; i >= at; i--) {
     const next = Math.floor(rest / 10);
-    bytes[i] = 0x30 + rest - next * 10;
+    bytes[i] = 0x30 + (rest - next * 10);
     rest = next;
   }
   return end;

@@ -81,7 +81,7 @@ export class Outbox {
     const writable = link.writableBytes;
     let count = this.#end - this.#start;
     if (count > writable) count = writable;
-    if (count === 0) return 0;
+    if (count <= 0) return 0;
     link.write(regions.memory, this.#start, this.#start + count);
     this.#start += count;
     if (this.#start === this.#end) {

@@ -215,14 +215,20 @@ function decodeConnectPayload(bytes: Uint8Array, packet: Packet, start: number):
   packet.userNameStart = packet.userNameEnd = packet.passwordStart = packet.passwordEnd = fieldEnd;
   // In MQTT 3.1 the remaining length comes before the flags: the packet may end where a login would
   // begin.
-  if (packet.protocolLevel === LEVEL_3_1 && fieldEnd === packet.end) return OK;
+  if (packet.protocolLevel === LEVEL_3_1 && fieldEnd === packet.end) {
+    packet.connectFlags &= ~(CONNECT_USER_NAME | CONNECT_PASSWORD);
+    return OK;
+  }
   if ((flags & CONNECT_USER_NAME) !== 0) {
     packet.userNameStart = fieldEnd + 2;
     fieldEnd = field(bytes, packet, fieldEnd);
     // [MQTT-3.1.3-11]
     if (fieldEnd < 0 || !isUtf8(bytes, packet.userNameStart, fieldEnd)) return MALFORMED;
-    packet.userNameEnd = fieldEnd;
-    if (packet.protocolLevel === LEVEL_3_1 && fieldEnd === packet.end) return OK;
+    packet.userNameEnd = packet.passwordStart = packet.passwordEnd = fieldEnd;
+    if (packet.protocolLevel === LEVEL_3_1 && fieldEnd === packet.end) {
+      packet.connectFlags &= ~CONNECT_PASSWORD;
+      return OK;
+    }
   }
   if ((flags & CONNECT_PASSWORD) !== 0) {
     packet.passwordStart = fieldEnd + 2;

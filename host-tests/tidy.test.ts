@@ -50,6 +50,27 @@ t.test('dependencies point one way', (t) => {
   t.end();
 });
 
+/** Files that `file` takes values from, types aside. */
+function valueImports(file: string): string[] {
+  const text = readFileSync(join(source, file), 'utf8');
+  return [...text.matchAll(/^import (?!type\b)([^;]*?) from '(\.[^']+)\.js';/gm)]
+    .filter(([, names]) => !/^\{(\s*type \w+,?)+\s*\}$/.test(names!))
+    .map(([, , specifier]) => relative(source, join(source, dirname(file), `${specifier}.ts`)).replaceAll('\\', '/'));
+}
+
+t.test('no file needs itself by way of others', (t) => {
+  const done = new Set<string>();
+  const visit = (file: string, path: string[]): void => {
+    if (path.includes(file)) t.fail([...path.slice(path.indexOf(file)), file].join(' → '));
+    if (done.has(file) || path.includes(file)) return;
+    done.add(file);
+    for (const next of valueImports(file)) visit(next, [...path, file]);
+  };
+  for (const file of files) visit(file, []);
+  t.equal(done.size, files.length);
+  t.end();
+});
+
 t.test('files and lines stay short, and nothing is left undone', (t) => {
   for (const file of files) {
     const text = readFileSync(join(source, file), 'utf8');

@@ -7,10 +7,16 @@ import { PUBLISHED, RELEASED } from '../session/deliveries.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
 import * as count from './counters.js';
-import { hasRoom } from './route.js';
 
 const RETAIN = 1;
 const DUPLICATE = 8;
+
+/** Whether the queue of `session` takes a message of `byteCount` bytes of topic and payload. */
+export function hasRoom(broker: Broker, session: number, byteCount: number): boolean {
+  const deliveries = broker.memory.deliveries;
+  return deliveries.counts[session] < broker.limits.sessionQueuedMax &&
+    deliveries.bytes[session] + byteCount <= broker.limits.sessionQueuedBytesMax;
+}
 
 /**
  * Where `byteCount` bytes fit into the outbox of `connection`, after a flush if need be, or NONE.

@@ -2,8 +2,8 @@
 // by time.
 
 import {
-  CONNECT_WILL_QOS_SHIFT, MALFORMED, NONE, PROTOCOL_ERROR, TOO_LARGE, TOPIC_FILTER_INVALID,
-  TOPIC_NAME_INVALID,
+  CONNECT_WILL_QOS_SHIFT, MALFORMED, NONE, PROTOCOL_ERROR, RECEIVE_MAXIMUM_EXCEEDED,
+  TOO_LARGE, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
 } from '../wire/codes.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
@@ -20,9 +20,6 @@ export const TAKEN_OVER = 0x8e;
 export const CONNECT_REFUSED = 0x100;
 /** No CONNECT within the limit, or not before somebody else needed the slot. */
 export const CONNECT_TIMEOUT = 0x101;
-
-/** More unfinished QoS 2 messages than `receiveMax`; the reason code of MQTT 5.0, negated. */
-export const RECEIVE_MAXIMUM_EXCEEDED = -0x93;
 
 /** Ends the connection for what the peer sent: `outcome` is the negative reason. */
 export function refuse(broker: Broker, connection: Connection, outcome: number): void {

@@ -1,15 +1,16 @@
 // PUBLISH from a client, and the acknowledgements of both directions. Called by the switch in
 // broker.ts with a decoded packet and room for an answer in the outbox. MQTT 3.1.1 section 4.3.
 
-import { DOLLAR, SLASH } from '../wire/topic.js';
-import { NONE, OK, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBREC, PUBREL } from '../wire/codes.js';
+import {
+  NONE, OK, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBREC, PUBREL, RECEIVE_MAXIMUM_EXCEEDED,
+} from '../wire/codes.js';
 import { encodeAcknowledgement, SHORT_PACKET_BYTES } from '../wire/encode.js';
+import { DOLLAR, isSysTopic } from '../wire/topic.js';
 import { PUBLISHED, RELEASED } from '../session/deliveries.js';
 import type { Broker } from './broker.js';
 import { STALLED, type Connection } from './connection.js';
 import * as count from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
-import { RECEIVE_MAXIMUM_EXCEEDED } from './end.js';
 import { deliver, keep, mustWait } from './route.js';
 
 export function handlePublish(broker: Broker, connection: Connection): number {
@@ -54,13 +55,6 @@ export function handlePublish(broker: Broker, connection: Connection): number {
   }
   if (matches !== 0) deliver(broker, matches, topicStart, topicEnd, payloadStart, payloadEnd, qos);
   return OK;
-}
-
-/** Whether the topic is `$SYS` or below it: the broker's own, into which no client publishes. */
-export function isSysTopic(bytes: Uint8Array, start: number, end: number): boolean {
-  return bytes[start] === DOLLAR && end - start >= 4 &&
-    bytes[start + 1] === 0x53 && bytes[start + 2] === 0x59 && bytes[start + 3] === 0x53 &&
-    (end - start === 4 || bytes[start + 4] === SLASH);
 }
 
 /** Answers the packet being handled with its identifier. There is room: the switch saw to it. */

@@ -10,7 +10,7 @@ import {
   byteBudget, checkLimits, COUNTER_BYTES, levelBlocks, queueBlocks, retainedBlocks, retainedNodes,
   sysTopics, type Limits,
 } from '../limits.js';
-import { indexColumn } from '../session/columns.js';
+import { indexColumn, type IndexColumn } from '../session/columns.js';
 import { Deliveries } from '../session/deliveries.js';
 import { Inbox } from '../session/inbox.js';
 import { MessageStore } from '../session/messages.js';
@@ -33,8 +33,8 @@ export class BrokerMemory {
 
   readonly connections: readonly Connection[];
   /** Slots whose outbox waits for a flush, and free slots; a slot is at most once in either. */
-  readonly dirtySlots: Int16Array | Int32Array;
-  readonly freeSlots: Int16Array | Int32Array;
+  readonly dirtySlots: IndexColumn;
+  readonly freeSlots: IndexColumn;
 
   /** Levels of the topic or filter in hand. */
   readonly levels: TopicLevels;

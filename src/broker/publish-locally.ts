@@ -4,10 +4,9 @@
 
 import { OK, TOO_LARGE } from '../wire/codes.js';
 import { encodeField, encodeUint16, publishBytes } from '../wire/encode.js';
-import { checkTopicName } from '../wire/topic.js';
+import { checkTopicName, isSysTopic } from '../wire/topic.js';
 import type { Broker } from './broker.js';
 import * as count from './counters.js';
-import { isSysTopic } from './handle-publish.js';
 import { deliver, keep } from './route.js';
 
 /** Publishes a stored will; the caller still holds it afterwards. */

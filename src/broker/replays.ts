@@ -5,13 +5,12 @@
 // Invariant: a cursor is NONE or a node with a value. `leave` keeps it so when a retained message
 // goes.
 
-import { indexColumn } from '../session/columns.js';
+import { indexColumn, type IndexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
 import { HASH, PLUS, TopicLevels } from '../wire/topic.js';
 import type { Subscriptions } from './subscriptions.js';
 import { ROOT, type TopicTree } from './topic-tree.js';
 
-type Column = Int16Array | Int32Array;
 
 export class Replays {
   readonly #topics: TopicTree;
@@ -29,9 +28,9 @@ export class Replays {
    * By session: the first row that waits, and the retained node to deliver next. By row: the next
    * that waits.
    */
-  readonly #firstRow: Column;
-  readonly cursor: Column;
-  readonly #nextRow: Column;
+  readonly #firstRow: IndexColumn;
+  readonly cursor: IndexColumn;
+  readonly #nextRow: IndexColumn;
   readonly #waiting: Uint8Array;
   /** Sessions whose list is not empty, and where each stands among them. */
   readonly #active: Int32Array;

@@ -7,14 +7,7 @@ import { QueueFull } from '../limits.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
 import * as count from './counters.js';
-import { reserve, transmitWaiting } from './deliver.js';
-
-/** Whether the queue of `session` takes a message of `byteCount` bytes of topic and payload. */
-export function hasRoom(broker: Broker, session: number, byteCount: number): boolean {
-  const deliveries = broker.memory.deliveries;
-  return deliveries.counts[session] < broker.limits.sessionQueuedMax &&
-    deliveries.bytes[session] + byteCount <= broker.limits.sessionQueuedBytesMax;
-}
+import { hasRoom, reserve, transmitWaiting } from './deliver.js';
 
 /**
  * Whether a message of QoS `qos` from `publisher` should wait for one of the `matches`: a

@@ -4,10 +4,9 @@
 //
 // Invariant: a row in use is in exactly one hash chain; a free one is in the free list.
 
-import { indexColumn } from '../session/columns.js';
+import { indexColumn, type IndexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
 
-type Column = Int16Array | Int32Array;
 
 export class Sessions {
   readonly memory: Uint8Array;
@@ -15,7 +14,7 @@ export class Sessions {
   readonly clientIdBytesMax: number;
   readonly clientIdBytes: Uint16Array;
   /** Connection slot, or NONE while the session is offline. */
-  readonly slot: Column;
+  readonly slot: IndexColumn;
   /** 1: the session ends with its connection. */
   readonly clean: Uint8Array;
   /** Stored will of the connection, or NONE. */
@@ -29,9 +28,9 @@ export class Sessions {
   count = 0;
 
   readonly #base: number;
-  readonly #chain: Column;
+  readonly #chain: IndexColumn;
   readonly #hash: Int32Array;
-  readonly #buckets: Column;
+  readonly #buckets: IndexColumn;
   readonly #bucketMask: number;
   #freeHead = NONE;
   #freshStart = 0;

@@ -6,12 +6,11 @@
 // Invariant: a row is in the list of its node and in the list of its session; a node's value is its
 // first row.
 
-import { indexColumn } from '../session/columns.js';
+import { indexColumn, type IndexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
 import type { TopicLevels } from '../wire/topic.js';
 import { ROOT, TopicTree } from './topic-tree.js';
 
-type Column = Int16Array | Int32Array;
 
 export class Subscriptions {
   readonly tree: TopicTree;
@@ -19,15 +18,15 @@ export class Subscriptions {
   count = 0;
 
   /** Columns by row. */
-  readonly session: Column;
-  readonly node: Column;
+  readonly session: IndexColumn;
+  readonly node: IndexColumn;
   readonly qos: Uint8Array;
-  readonly nextOfNode: Column;
-  readonly #previousOfNode: Column;
-  readonly nextOfSession: Column;
+  readonly nextOfNode: IndexColumn;
+  readonly #previousOfNode: IndexColumn;
+  readonly nextOfSession: IndexColumn;
 
   /** First row of each session. */
-  readonly firstOfSession: Column;
+  readonly firstOfSession: IndexColumn;
 
   /** Result of `match`: sessions and the QoS for each. */
   readonly matchedSessions: Int32Array;

@@ -10,13 +10,12 @@
 
 import { LEVEL_BLOCK_BYTES } from '../limits.js';
 import { BlockPool } from '../session/blocks.js';
-import { indexColumn } from '../session/columns.js';
+import { indexColumn, unusedColumn, type IndexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
 import { DOLLAR, HASH, PLUS, SLASH, type TopicLevels } from '../wire/topic.js';
 
 export const ROOT = 0;
 
-type Column = Int16Array | Int32Array;
 
 export class TopicTree {
   readonly text: BlockPool;
@@ -29,18 +28,18 @@ export class TopicTree {
    * `#`.
    */
   readonly value: Int32Array;
-  readonly parent: Column;
-  readonly firstChild: Column;
-  readonly nextSibling: Column;
-  readonly plus: Column;
-  readonly hash: Column;
-  readonly #previousSibling: Column;
-  readonly #lastChild: Column;
-  readonly #textBlock: Column;
+  readonly parent: IndexColumn;
+  readonly firstChild: IndexColumn;
+  readonly nextSibling: IndexColumn;
+  readonly plus: IndexColumn;
+  readonly hash: IndexColumn;
+  readonly #previousSibling: IndexColumn;
+  readonly #lastChild: IndexColumn;
+  readonly #textBlock: IndexColumn;
   readonly #textBytes: Uint16Array;
   readonly #levelHash: Int32Array;
-  readonly #chain: Column;
-  readonly #buckets: Column;
+  readonly #chain: IndexColumn;
+  readonly #buckets: IndexColumn;
   readonly #bucketShift: number;
   readonly #view: DataView;
   readonly #textStart: number;
@@ -53,8 +52,7 @@ export class TopicTree {
     this.text = new BlockPool(memory, base, LEVEL_BLOCK_BYTES, textBlocks);
     this.nodesMax = nodesMax;
     this.value = new Int32Array(nodesMax);
-    const column = (): Column =>
-      nodesMax <= 0x7fff ? new Int16Array(nodesMax) : new Int32Array(nodesMax);
+    const column = (): IndexColumn => unusedColumn(nodesMax, nodesMax);
     this.parent = column();
     this.firstChild = column();
     this.nextSibling = column();

@@ -8,6 +8,7 @@
 // Invariant: every block is either in exactly one chain, or free.
 
 import { NONE } from '../wire/codes.js';
+import { unusedColumn, type IndexColumn } from './columns.js';
 
 export class BlockPool {
   readonly memory: Uint8Array;
@@ -18,7 +19,7 @@ export class BlockPool {
    * Next block of the chain, NONE at its end. Filled as blocks are first used, so that an unused
    * pool costs nothing.
    */
-  readonly next: Int16Array | Int32Array;
+  readonly next: IndexColumn;
   freeCount: number;
   #freeHead = NONE;
   /** Blocks from here on were never used. */
@@ -30,7 +31,7 @@ export class BlockPool {
     this.base = base;
     this.blockBytes = blockBytes;
     this.blockCount = blockCount;
-    this.next = blockCount <= 0x7fff ? new Int16Array(blockCount) : new Int32Array(blockCount);
+    this.next = unusedColumn(blockCount, blockCount);
     this.freeCount = blockCount;
   }
 

@@ -12,7 +12,7 @@
 // waits for that acknowledgement.
 
 import { NONE } from '../wire/codes.js';
-import { indexColumn } from './columns.js';
+import { indexColumn, unusedColumn, type IndexColumn } from './columns.js';
 import type { MessageStore } from './messages.js';
 
 /** States of a row. */
@@ -28,17 +28,17 @@ export class Deliveries {
   freeRows: number;
 
   /** Columns by row. */
-  readonly message: Int16Array | Int32Array;
+  readonly message: IndexColumn;
   readonly packetId: Uint16Array;
   readonly state: Uint8Array;
   /** QoS in bits 1 and 2, RETAIN in bit 0. */
   readonly flags: Uint8Array;
-  readonly next: Int16Array | Int32Array;
+  readonly next: IndexColumn;
 
   /** Columns by queue. */
-  readonly head: Int16Array | Int32Array;
-  readonly cursor: Int16Array | Int32Array;
-  readonly tail: Int16Array | Int32Array;
+  readonly head: IndexColumn;
+  readonly cursor: IndexColumn;
+  readonly tail: IndexColumn;
   readonly counts: Uint32Array;
   readonly inflight: Uint16Array;
   /** Bytes of topics and payloads that wait in the queue. */
@@ -53,12 +53,11 @@ export class Deliveries {
     this.store = store;
     this.inflightMax = inflightMax;
     this.freeRows = rowCount;
-    const blockCount = store.blocks.blockCount;
-    this.message = blockCount <= 0x7fff ? new Int16Array(rowCount) : new Int32Array(rowCount);
+    this.message = unusedColumn(rowCount, store.blocks.blockCount);
     this.packetId = new Uint16Array(rowCount);
     this.state = new Uint8Array(rowCount);
     this.flags = new Uint8Array(rowCount);
-    this.next = rowCount <= 0x7fff ? new Int16Array(rowCount) : new Int32Array(rowCount);
+    this.next = unusedColumn(rowCount, rowCount);
     this.head = indexColumn(queueCount, rowCount);
     this.cursor = indexColumn(queueCount, rowCount);
     this.tail = indexColumn(queueCount, rowCount);

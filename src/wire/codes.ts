@@ -53,6 +53,8 @@ export const PROTOCOL_ERROR = -0x82;
 export const UNSUPPORTED_LEVEL = -0x84;
 export const TOPIC_FILTER_INVALID = -0x8f;
 export const TOPIC_NAME_INVALID = -0x90;
+/** More unfinished QoS 2 messages than the receiver takes. */
+export const RECEIVE_MAXIMUM_EXCEEDED = -0x93;
 export const TOO_LARGE = -0x95;
 
 /** "No such index" in every table and list of the core. */

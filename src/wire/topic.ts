@@ -120,3 +120,10 @@ export function checkTopicFilter(bytes: Uint8Array, start: number, end: number):
   }
   return OK;
 }
+
+/** Whether the topic is `$SYS` or below it: the broker's own, into which no client publishes. */
+export function isSysTopic(bytes: Uint8Array, start: number, end: number): boolean {
+  return bytes[start] === DOLLAR && end - start >= 4 &&
+    bytes[start + 1] === 0x53 && bytes[start + 2] === 0x59 && bytes[start + 3] === 0x53 &&
+    (end - start === 4 || bytes[start + 4] === SLASH);
+}

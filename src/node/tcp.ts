@@ -85,6 +85,8 @@ export class TcpBroker {
       this.#server.once('error', reject);
       this.#server.listen({ port, host, backlog: 1024 }, () => {
         this.#server.removeListener('error', reject);
+        // One connection that cannot be accepted is no reason to lose the others.
+        this.#server.on('error', (error) => process.emitWarning(error));
         this.#ticker = setInterval(() => this.#tick(), TICK_MS);
         this.#tick();
         resolve(this.#server.address() as AddressInfo);
@@ -156,7 +158,7 @@ export class TcpBroker {
  * accepted handle moves into such a one; should a Node have no handle to move, chunks are copied
  * into the window instead.
  */
-function readInto(
+export function readInto(
   window: Uint8Array, accepted: Socket, receive: (byteCount: number) => void,
 ): Socket {
   const holder = accepted as unknown as { _handle: object | null };
@@ -164,6 +166,10 @@ function readInto(
   if (handle === null || handle === undefined) {
     accepted.on('data', (chunk: Buffer) => {
       for (let at = 0; at < chunk.length; at += window.length) {
+        if (accepted.isPaused()) {
+          accepted.unshift(chunk.subarray(at));
+          return;
+        }
         const part = chunk.subarray(at, at + window.length);
         window.set(part);
         receive(part.length);

@@ -81,7 +81,7 @@ export const LEVEL_BLOCK_BYTES = 16;
  * Topics under `$SYS/broker` that the broker itself retains, beside `retainedMax`, and their
  * distinct levels.
  */
-export const SYS_TOPICS_MAX = 40;
+export const SYS_TOPICS_MAX = 37;
 export const SYS_NODES_MAX = 80;
 /** Levels of the deepest of them, `$SYS/broker/publish/messages/received`. */
 const SYS_LEVELS = 5;
@@ -89,7 +89,7 @@ const SYS_LEVELS = 5;
 export const SYS_TEXT_BYTES = 48;
 export const SYS_MESSAGE_BYTES = 96;
 /** Eight bytes for each of the counters. */
-export const COUNTER_BYTES = 8 * 40;
+export const COUNTER_BYTES = 8 * 36;
 
 const KIB = 1024;
 const MIB = 1024 * 1024;
@@ -283,17 +283,17 @@ export function byteBudget(limits: Limits) {
   };
   const columnLines = {
     connections: connectionsMax * (4 + 2 * indexBytes(connectionsMax)),
-    sessions: sessionsMax * (2 + indexBytes(connectionsMax) + 1 + 4 + 1 + session + 4) +
+    sessions: sessionsMax * (2 + indexBytes(connectionsMax) + 1 + 4 + 8 + session + 4) +
       powerOfTwo(sessionsMax) * session,
     packetIds: sessionsMax * (4 + 2 * powerOfTwo(2 * receiveMax)),
     deliveries: queuedMax * (indexBytes(queueBlocks(limits)) + 2 + 1 + 1 + queued) +
       sessionsMax * (3 * queued + 4 + 2 + 8 + 2),
-    subscriptions: subscriptionsMax * (session + indexBytes(filterNodes) + 1 + 3 * subscription) +
+    subscriptions: subscriptionsMax * (session + indexBytes(filterNodes) + 1 + 4 * subscription) +
       sessionsMax * (subscription + 4 + 1 + 4 + 4) + 8 * (topicLevelsMax + 2) +
       treeColumns(filterNodes),
-    retained: treeColumns(nodes),
-    replays: sessionsMax * (subscription + indexBytes(nodes) + 8) +
-      subscriptionsMax * (subscription + 1) + 4 * (topicLevelsMax + 1),
+    retained: treeColumns(nodes) + nodes * (sessionsMax <= 0xffff ? 2 : 4),
+    replays: sessionsMax * (2 * subscription + indexBytes(nodes) + 1) +
+      subscriptionsMax * (2 * subscription + 1) + 4 * (topicLevelsMax + 1),
     levels: 4 * (topicLevelsMax + 1),
     messages: storeColumns(retainedBlocks(limits), 1) +
       storeColumns(queueBlocks(limits), sessionsMax + 1),

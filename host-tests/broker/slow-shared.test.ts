@@ -50,7 +50,7 @@ for (const [name, limits] of [['queuedMax', FEW_ROWS], ['queueBytes', FEW_BLOCKS
     t.end();
   });
 
-  t.test(`${name}: given up after slowSubscriberMs, counted, and not waited for again until progress`, (t) => {
+  t.test(`${name}: given up after slowSubscriberMs, counted, and not waited for again until half is free`, (t) => {
     const { broker, clock, publisher, subscriber } = withSubscriber(limits);
     publishIds(publisher, 'a', 1, 5);
     pass(broker, clock, WAIT_MS - 1);
@@ -62,7 +62,12 @@ for (const [name, limits] of [['queuedMax', FEW_ROWS], ['queueBytes', FEW_BLOCKS
     t.same([broker.counters[count.DROPPED_QUEUE_FULL], broker.counters[count.PUBLISH_DROPPED]],
       [4, 4]);
     subscriber.send(puback(1));
-    t.same(publishIds(publisher, 'a', 9, 10), [9], 'room for one, then it waits again');
+    t.same(publishIds(publisher, 'a', 9, 10), [9, 10], 'room for one; the other does not wait');
+    t.equal(broker.counters[count.DROPPED_QUEUE_FULL], 5);
+    subscriber.send(concat(puback(2), puback(3)));
+    const taken = name === 'queuedMax' ? [11, 12] : [11]; // with two digits they are twice as long
+    t.same(publishIds(publisher, 'a', 11, 13), taken, 'half was free: it is waited for again');
+    t.notOk(publisher.link.reading);
     checkInvariants(broker);
     t.end();
   });

@@ -32,9 +32,11 @@ t.test('a login is accepted or refused with the return code of MQTT 3.1.1 table 
 });
 
 t.test('a line that is no login is named', (t) => {
-  for (const line of ['marie', 'marie:secret', ':$7$101$YQ==$YQ==', 'marie:$7$x$YQ==$YQ==', 'marie:$5$YQ==$YQ==']) {
+  for (const line of ['marie', 'marie:secret', ':$7$101$YQ==$YQ==', 'paul:$7$x$YQ==$YQ==', 'paul:$7$0$YQ==$YQ==',
+    'paul:$5$YQ==$YQ==']) {
     t.throws(() => new PasswordFile(`${FILE}${line}\n`), { message: /^line 5 is not "name:hash"/ }, line);
   }
+  t.throws(() => new PasswordFile(FILE + FILE), { message: 'line 6 has marie once more' });
   t.end();
 });
 

@@ -92,10 +92,10 @@ function checkConnections(broker: Broker): void {
 /** Who is not marked as blocked has nothing that could go out now. */
 function checkNothingForgotten(broker: Broker, slot: number): void {
   const { connections, deliveries, replays } = broker.memory;
-  const { blocked, session } = connections[slot]!;
-  if (blocked) return;
+  const { blocked, searching, session } = connections[slot]!;
+  if (blocked || searching) return;
   equal(deliveries.toTransmit(session), NONE, `row that connection ${slot} could transmit and is not blocked for`);
-  equal(replays.cursor[session]!, NONE, `replay that connection ${slot} could go on with and is not blocked for`);
+  equal(replays.firstRow[session]!, NONE, `replay that connection ${slot} could go on with and is not blocked for`);
 }
 
 function checkSessions(broker: Broker, heldByKept: Set<number>): void {
@@ -116,7 +116,7 @@ function checkSessions(broker: Broker, heldByKept: Set<number>): void {
     if (slot === NONE) {
       equal(sessions.clean[session]!, 0, `clean flag of offline ${name}`);
       equal(sessions.will[session]!, NONE, `will of offline ${name}`);
-      equal(sessions.stuck[session]!, 0, `stuck flag of offline ${name}`);
+      equal(sessions.fullSinceMs[session]!, -1, `full since, of offline ${name}`);
     } else {
       equal(connections[slot]!.session, session, `session of connection ${slot}, which is that of ${name}`);
       hold(heldByKept, sessions.will[session]!, `will of ${name}`);
@@ -154,7 +154,8 @@ function checkTree(broker: Broker, tree: TopicTree, name: string): Map<number, n
       equal(tree.find(levels), node, `${name}: node ${node} looked for`);
       if (textBytes === 1 && broker.bytes[end - 1] === PLUS) plus = node;
       if (textBytes === 1 && broker.bytes[end - 1] === HASH) hash = node;
-      check(tree.value[node] !== NONE || tree.firstChild[node] !== NONE, `${name}: node ${node} is for nothing`);
+      check(tree.value[node] !== NONE || tree.firstChild[node] !== NONE || (tree.pins?.[node] ?? 0) > 0,
+        `${name}: node ${node} is for nothing`);
     }
     equal(tree.plus[parent]!, plus, `${name}: child + of node ${parent}`);
     equal(tree.hash[parent]!, hash, `${name}: child # of node ${parent}`);
@@ -208,17 +209,19 @@ function checkRetained(broker: Broker, nodes: Map<number, number>, heldByKept: S
 function checkReplays(broker: Broker, nodes: Map<number, number>): void {
   const { replays, retained, sessions, subscriptions } = broker.memory;
   let active = 0;
+  const pins = new Map<number, number>();
   for (let session = 0; session < sessions.sessionsMax; session++) {
     const cursor = replays.cursor[session]!;
-    const row = replays.row(session);
+    const row = replays.firstRow[session]!;
     check((cursor === NONE) === (row === NONE), `replay of session ${session}: row ${row}, cursor ${cursor}`);
     if (row === NONE) continue;
     active++;
     equal(subscriptions.session[row]!, session, `session of replayed subscription ${row}`);
     check(nodes.has(cursor), `replay of session ${session} stands on free node ${cursor}`);
-    check(retained.tree.value[cursor] !== NONE, `replay of session ${session} stands on node ${cursor} without value`);
+    if (cursor !== 0) pins.set(cursor, (pins.get(cursor) ?? 0) + 1);
   }
   equal(replays.activeCount, active, 'replays.activeCount');
+  for (const node of nodes.keys()) equal(retained.tree.pins![node]!, pins.get(node) ?? 0, `pins of node ${node}`);
 }
 
 function checkDeliveries(broker: Broker, held: Set<number>): void {

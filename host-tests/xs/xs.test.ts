@@ -12,7 +12,7 @@ const SUITES = [
   '../wire/frame.test.ts', '../wire/packet-ids.test.ts', '../wire/topic.test.ts',
   '../wire/vectors.test.ts', '../session/blocks.test.ts', '../session/boxes.test.ts',
   '../session/deliveries.test.ts', '../session/messages.test.ts', '../broker/acknowledge.test.ts',
-  '../broker/connect.test.ts', '../broker/connect-full.test.ts', '../broker/keep-alive.test.ts',
+  '../broker/connect.test.ts', '../broker/connect-full.test.ts', '../broker/crossings.test.ts', '../broker/keep-alive.test.ts',
   '../broker/limits.test.ts', '../broker/pieces.test.ts', '../broker/publish.test.ts',
   '../broker/retained.test.ts', '../broker/retained-cursor.test.ts', '../broker/session.test.ts',
   '../broker/slow.test.ts', '../broker/slow-shared.test.ts', '../broker/subscribe.test.ts',

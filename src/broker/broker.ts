@@ -17,11 +17,12 @@ import { decode } from '../wire/decode.js';
 import { EMPTY_PACKET_BYTES, encodeEmpty, SHORT_PACKET_BYTES } from '../wire/encode.js';
 import { frame } from '../wire/frame.js';
 import { Packet } from '../wire/packet.js';
+import { age } from './age.js';
 import { FLOWING, OWN_OUTBOX, SLOW_SUBSCRIBER, STALLED, type Connection } from './connection.js';
 import * as count from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
 import {
-  CLIENT_CLOSED, CONNECT_TIMEOUT, endConnection, KEEP_ALIVE_TIMEOUT, LINK_LOST, refuse,
+  CLIENT_CLOSED, CONNECT_TIMEOUT, endConnection, LINK_LOST, publishWill, refuse,
   SERVER_SHUTTING_DOWN,
 } from './end.js';
 import { handleConnect } from './handle-connect.js';
@@ -32,6 +33,7 @@ import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.js';
 import { BrokerMemory } from './memory.js';
 import type { BrokerOptions } from './options.js';
 import { publishLocally } from './publish-locally.js';
+import { NEVER } from './sessions.js';
 import { SysTopics } from './sys-topics.js';
 
 export class Broker {
@@ -46,15 +48,15 @@ export class Broker {
   readonly counters: Float64Array;
   /** Something left a queue since the last flush: publishers that wait may go on. */
   queueMoved = false;
-  /**
-   * The shared queue stayed full for as long as publishers wait; nobody waits for it until
-   * something leaves it.
-   */
-  queueStuck = false;
+  /** Milliseconds of all ticks so far. */
+  nowMs = 0;
+  /** When a publisher first found the queue that all share full, on this clock, or NEVER. */
+  queueFullSinceMs = NEVER;
   readonly #sys: SysTopics;
   #freeCount: number;
   #dirtyCount = 0;
   #stalledCount = 0;
+  #searchingCount = 0;
   #retryFirst = 0;
   #lastTickMs = NaN;
 
@@ -155,11 +157,12 @@ export class Broker {
     while (at < end) {
       packet.protocolLevel = connection.protocolLevel;
       const packetEnd = frame(this.bytes, at, end, this.limits.packetBytesMax, packet);
-      if (packetEnd === INCOMPLETE) {
+      if (packetEnd === INCOMPLETE && (packet.type === CONNECT || connection.session !== NONE)) {
         connection.inbox.packetBytes = packet.end - at;
         return at;
       }
-      const outcome = packetEnd < 0 ? packetEnd : this.#handle(connection);
+      const outcome = packetEnd >= 0 ? this.#handle(connection) :
+        packetEnd === INCOMPLETE ? PROTOCOL_ERROR : packetEnd; // CONNECT comes first
       if (outcome !== OK) {
         if (outcome === STALLED) return at;
         refuse(this, connection, outcome);
@@ -274,7 +277,9 @@ export class Broker {
   writable(slot: number): void {
     const connection = this.memory.connections[slot];
     this.#flushConnection(connection);
-    if (connection.stalled === OWN_OUTBOX) this.#resume(connection);
+    if (connection.stalled !== OWN_OUTBOX) return;
+    connection.heard = true; // we leave its packets unread; that it reads ours is a sign of life
+    this.#resume(connection);
   }
 
   /** The link of `slot` is lost. The slot is free afterwards, and the platform closes the link. */
@@ -286,13 +291,15 @@ export class Broker {
   /** Returns a slot to the free ones; for endConnection. */
   free(connection: Connection): void {
     if (connection.stalled !== FLOWING) this.#stalledCount--;
+    if (connection.searching) this.searchEnded(connection);
     connection.reset();
     this.memory.freeSlots[this.#freeCount++] = connection.slot;
   }
 
   /** Whether `flush` has something to do. */
   get dirty(): boolean {
-    return this.#dirtyCount > 0 || (this.queueMoved && this.#stalledCount > 0);
+    return this.#dirtyCount > 0 || this.#searchingCount > 0 ||
+      (this.queueMoved && this.#stalledCount > 0);
   }
 
   /** Hands what was encoded in this turn to the links, each link's bytes in one write. */
@@ -301,12 +308,31 @@ export class Broker {
       this.queueMoved = false;
       if (this.#stalledCount > 0) this.#retryStalled();
     }
+    if (this.#searchingCount !== 0) this.#searchOn();
     for (let i = 0; i < this.#dirtyCount; i++) {
       const connection = this.memory.connections[this.memory.dirtySlots[i]];
       this.#flushConnection(connection);
       connection.dirty = false; // not before: what it encoded meanwhile has gone out too
     }
     this.#dirtyCount = 0;
+  }
+
+  /** `connection` goes on looking for retained messages with the next flush. */
+  searchLater(connection: Connection): void {
+    connection.searching = true;
+    this.#searchingCount++;
+  }
+
+  #searchOn(): void {
+    for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
+      const connection = this.memory.connections[slot];
+      if (connection.searching) transmitWaiting(this, connection);
+    }
+  }
+
+  searchEnded(connection: Connection): void {
+    connection.searching = false;
+    this.#searchingCount--;
   }
 
   #flushConnection(connection: Connection): void {
@@ -330,49 +356,41 @@ export class Broker {
     }
   }
 
-  /** Time passes: `nowMs` counts milliseconds from anywhere, and never back. Then call `flush`. */
+  /**
+   * Time passes: `nowMs` counts milliseconds from anywhere, and never back. Then call `flush`. A
+   * platform that was asleep itself counts little of that time: its peers could not be heard.
+   */
   tick(nowMs: number): void {
     const elapsedMs = nowMs >= this.#lastTickMs ? nowMs - this.#lastTickMs : 0;
     this.#lastTickMs = nowMs;
+    this.nowMs += elapsedMs;
     for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
       const connection = this.memory.connections[slot];
-      if (connection.link !== null) this.#age(connection, elapsedMs);
+      if (connection.link !== null) age(this, connection, elapsedMs);
+      if (connection.stalled === SLOW_SUBSCRIBER) this.#resume(connection);
     }
     this.#sys.tick(elapsedMs);
   }
 
-  #age(connection: Connection, elapsedMs: number): void {
-    // Who waits for a slow subscriber is not silent: its bytes are there, unread.
-    if (connection.heard || connection.stalled === SLOW_SUBSCRIBER) connection.silentMs = 0;
-    else connection.silentMs += elapsedMs;
-    connection.heard = false;
-    if (connection.session === NONE) {
-      if (connection.silentMs >= this.limits.connectTimeoutMs) {
-        endConnection(this, connection, CONNECT_TIMEOUT);
-      }
-      return;
-    }
-    if (connection.silenceMaxMs !== 0 && connection.silentMs >= connection.silenceMaxMs) {
-      endConnection(this, connection, KEEP_ALIVE_TIMEOUT);
-      return;
-    }
-    if (connection.blocked) transmitWaiting(this, connection);
-    if (connection.stalled !== SLOW_SUBSCRIBER) return;
-    connection.stalledMs += elapsedMs;
-    connection.waited = connection.stalledMs >= this.limits.slowSubscriberMs;
-    this.#resume(connection);
-  }
-
   /**
    * Publishes in the name of the application: topic and payload as bytes, QoS 0 to 2. Returns OK,
-   * or why not: TOPIC_NAME_INVALID, MALFORMED (not UTF-8) or TOO_LARGE. Waits for nobody.
+   * or why not: TOPIC_NAME_INVALID, MALFORMED (not UTF-8), TOO_LARGE, or PROTOCOL_ERROR for another
+   * QoS. Waits for nobody.
    */
   publish(topic: Uint8Array, payload: Uint8Array, qos: number, retain: boolean): number {
     return publishLocally(this, topic, payload, qos, retain);
   }
 
-  /** Ends every connection, wills included, in an orderly way; then `flush` is not needed. */
+  /**
+   * Ends every connection in an orderly way. All wills are published first, while there are still
+   * all to receive them. Then `flush` is not needed.
+   */
   close(): void {
+    for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
+      const session = this.memory.connections[slot].session;
+      if (session !== NONE) publishWill(this, session);
+    }
+    this.flush();
     for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
       const connection = this.memory.connections[slot];
       if (connection.link !== null) endConnection(this, connection, SERVER_SHUTTING_DOWN);

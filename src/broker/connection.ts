@@ -37,15 +37,14 @@ export class Connection {
   heard = false;
   /** FLOWING, OWN_OUTBOX or SLOW_SUBSCRIBER. */
   stalled = FLOWING;
-  stalledMs = 0;
   /** The link was told to stop reading. */
   paused = false;
-  /** The wait for slow subscribers is over: the packet at the front is handled whoever is full. */
-  waited = false;
   /** It is in the broker's list of outboxes to flush. */
   dirty = false;
   /** It has more to send than its outbox had room for. */
   blocked = false;
+  /** Its search for retained messages goes on with the next flush. */
+  searching = false;
 
   constructor(slot: number, inbox: Inbox, outbox: Outbox) {
     this.slot = slot;
@@ -62,9 +61,7 @@ export class Connection {
     this.silentMs = 0;
     this.heard = false;
     this.stalled = FLOWING;
-    this.stalledMs = 0;
     this.paused = false;
-    this.waited = false;
     this.blocked = false;
     this.inbox.clear();
     this.outbox.clear();

@@ -7,7 +7,7 @@ export const BYTES_RECEIVED = 2;
 export const BYTES_SENT = 3;
 export const PUBLISH_RECEIVED = 4;
 export const PUBLISH_SENT = 5;
-/** Deliveries that did not happen, all reasons together; then by reason. */
+/** Deliveries that did not happen: the sum of the next three. */
 export const PUBLISH_DROPPED = 6;
 /** QoS 0 to a subscriber whose outbox and link were full. */
 export const DROPPED_OUTBOX_FULL = 7;
@@ -47,7 +47,7 @@ export const ENDED_KEEP_ALIVE = 30;
 export const ENDED_TAKEN_OVER = 31;
 export const ENDED_LINK_LOST = 32;
 export const CLIENTS_DISCONNECTED = 33;
-/** Times a publisher was made to wait for a slow subscriber. */
+/** Times the reading of a publisher was stopped for a slow subscriber. */
 export const PUBLISHERS_WAITED = 34;
 /** Acknowledgements for which nothing was in flight. */
 export const UNKNOWN_ACKNOWLEDGEMENTS = 35;

@@ -7,6 +7,7 @@ import { PUBLISHED, RELEASED } from '../session/deliveries.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
 import * as count from './counters.js';
+import { SEARCHING } from './replays.js';
 
 const RETAIN = 1;
 const DUPLICATE = 8;
@@ -31,12 +32,14 @@ export function reserve(broker: Broker, connection: Connection, byteCount: numbe
 /**
  * Encodes what the session has waiting, as far as outbox and window allow: what is in flight and
  * must go again, then the queue, then retained messages for new subscriptions. Sets
- * `connection.blocked` when the outbox was the limit.
+ * `connection.blocked` when there was no room for more, `connection.searching` when the next turn
+ * must look for more. Uses the scratch: whoever has a message there delivers it first.
  */
 export function transmitWaiting(broker: Broker, connection: Connection): void {
   const { deliveries, replays } = broker.memory;
   const session = connection.session;
   connection.blocked = false;
+  if (connection.searching) broker.searchEnded(connection);
   let row = deliveries.toTransmit(session);
   while (row !== NONE) {
     if (!transmitRow(broker, connection, row)) {
@@ -45,8 +48,15 @@ export function transmitWaiting(broker: Broker, connection: Connection): void {
     }
     row = deliveries.toTransmit(session);
   }
-  while (replays.cursor[session] !== NONE) {
-    if (!replayOne(broker, connection)) {
+  if (replays.firstRow[session] === NONE) return;
+  replays.allowVisits();
+  while (replays.firstRow[session] !== NONE) {
+    const node = replays.find(session);
+    if (node === SEARCHING) {
+      broker.searchLater(connection);
+      return;
+    }
+    if (node !== NONE && !replayOne(broker, connection, node)) {
       connection.blocked = true;
       return;
     }
@@ -78,20 +88,20 @@ function transmitRow(broker: Broker, connection: Connection, row: number): boole
   return true;
 }
 
-/** Delivers the retained message at the session's cursor; false when it must wait for room. */
-function replayOne(broker: Broker, connection: Connection): boolean {
+/** Delivers the retained message at `node`; false when it must wait for room. */
+function replayOne(broker: Broker, connection: Connection, node: number): boolean {
   const { kept, replays, retained, subscriptions } = broker.memory;
   const session = connection.session;
-  const message = retained.tree.value[replays.cursor[session]];
+  const message = retained.tree.value[node];
   const published = kept.flags[message] >> 1;
-  const subscribed = subscriptions.qos[replays.row(session)];
+  const subscribed = subscriptions.qos[replays.firstRow[session]];
   const qos = published < subscribed ? published : subscribed;
   if (qos !== 0) return queueRetained(broker, connection, message, qos);
   const at = reserve(broker, connection, kept.publishBytes(message, 0));
   if (at === NONE) return false;
   broker.counters[count.PUBLISH_SENT]++;
   broker.sent(connection, kept.encode(message, at, RETAIN, 0)); // [MQTT-3.3.1-8]
-  replays.advance(session);
+  replays.delivered(session);
   return true;
 }
 
@@ -113,7 +123,7 @@ function queueRetained(
   if (copy === NONE) return false;
   deliveries.append(session, copy, qos << 1 | RETAIN);
   queued.release(copy);
-  replays.advance(session);
+  replays.delivered(session);
   const row = deliveries.toTransmit(session);
   return row === NONE || transmitRow(broker, connection, row);
 }

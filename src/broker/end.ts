@@ -2,13 +2,14 @@
 // by time.
 
 import {
-  CONNECT_WILL_QOS_SHIFT, MALFORMED, NONE, PROTOCOL_ERROR, RECEIVE_MAXIMUM_EXCEEDED,
+  MALFORMED, NONE, PROTOCOL_ERROR, RECEIVE_MAXIMUM_EXCEEDED,
   TOO_LARGE, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
 } from '../wire/codes.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
 import * as count from './counters.js';
 import { publishStored } from './publish-locally.js';
+import { NEVER } from './sessions.js';
 
 /** Why a connection ended: reason codes of MQTT 5.0, section 2.4, where it has one. */
 export const CLIENT_CLOSED = 0x00;
@@ -51,7 +52,6 @@ function errorCounter(outcome: number): number {
 export function endConnection(broker: Broker, connection: Connection, reason: number): void {
   const { link, session } = connection;
   const sessions = broker.memory.sessions;
-  let will = NONE;
   broker.options.observer?.connectionEnded(connection, reason);
   if (reason === LINK_LOST) broker.counters[count.ENDED_LINK_LOST]++;
   else if (reason === KEEP_ALIVE_TIMEOUT) broker.counters[count.ENDED_KEEP_ALIVE]++;
@@ -65,16 +65,28 @@ export function endConnection(broker: Broker, connection: Connection, reason: nu
   broker.free(connection);
   if (session === NONE) return;
   broker.counters[count.CLIENTS_CONNECTED]--;
-  will = sessions.will[session];
-  sessions.will[session] = NONE;
   sessions.slot[session] = NONE;
-  sessions.stuck[session] = 0;
+  sessions.fullSinceMs[session] = NEVER;
   // Nobody waits for who is offline.
   if (broker.memory.deliveries.counts[session] !== 0) broker.queueMoved = true;
+  if (reason === CLIENT_CLOSED) dropWill(broker, session);
+  else publishWill(broker, session);
   if (sessions.clean[session] !== 0) discardSession(broker, session);
+}
+
+/** Publishes the will of `session`, if it has one left, and forgets it. */
+export function publishWill(broker: Broker, session: number): void {
+  const will = broker.memory.sessions.will[session];
+  if (will !== NONE) publishStored(broker, will);
+  dropWill(broker, session);
+}
+
+function dropWill(broker: Broker, session: number): void {
+  const { kept, sessions } = broker.memory;
+  const will = sessions.will[session];
   if (will === NONE) return;
-  if (reason !== CLIENT_CLOSED) publishStored(broker, will);
-  broker.memory.kept.release(will);
+  sessions.will[session] = NONE;
+  kept.release(will);
 }
 
 /** Forgets everything about a session that is not connected [MQTT-3.1.2-6]. */
@@ -85,16 +97,11 @@ export function discardSession(broker: Broker, session: number): void {
     replays.drop(row);
     subscriptions.remove(row);
   }
-  if (deliveries.counts[session] !== 0) broker.queueMoved = true;
+  if (deliveries.counts[session] !== 0) {
+    broker.queueMoved = true;
+    broker.queueFullSinceMs = NEVER;
+  }
   deliveries.clear(session);
   packetIds.clear(session);
   sessions.remove(session);
-}
-
-/**
- * Bits of the will in CONNECT's flags, as the flags of a PUBLISH: QoS in bits 1 and 2, RETAIN in
- * bit 0.
- */
-export function willFlags(connectFlags: number): number {
-  return (connectFlags >> CONNECT_WILL_QOS_SHIFT & 3) << 1 | connectFlags >> 5 & 1;
 }

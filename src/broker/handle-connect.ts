@@ -2,15 +2,15 @@
 // sections 3.1, 3.2.
 
 import {
-  ACCEPTED, CONNECT_CLEAN_SESSION, CONNECT_WILL, LEVEL_3_1, NONE, OK, REFUSED_IDENTIFIER,
-  REFUSED_PROTOCOL_LEVEL, REFUSED_UNAVAILABLE, UNSUPPORTED_LEVEL,
+  ACCEPTED, CONNECT_CLEAN_SESSION, CONNECT_WILL, CONNECT_WILL_QOS_SHIFT, LEVEL_3_1, NONE,
+  OK, REFUSED_IDENTIFIER, REFUSED_PROTOCOL_LEVEL, REFUSED_UNAVAILABLE, UNSUPPORTED_LEVEL,
 } from '../wire/codes.js';
 import { encodeConnack, SHORT_PACKET_BYTES } from '../wire/encode.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
 import * as count from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
-import { CONNECT_REFUSED, discardSession, endConnection, TAKEN_OVER, willFlags } from './end.js';
+import { CONNECT_REFUSED, discardSession, endConnection, TAKEN_OVER } from './end.js';
 
 /**
  * `outcome` is what decoding said: OK, or UNSUPPORTED_LEVEL, which alone of all refusals is
@@ -32,13 +32,15 @@ export function handleConnect(broker: Broker, connection: Connection, outcome: n
   if (clientIdBytes === 0) assignClientId(broker); // [MQTT-3.1.3-6]
 
   let session = sessions.find(packet.clientIdStart, packet.clientIdEnd);
-  if (session !== NONE && sessions.slot[session] !== NONE) { // [MQTT-3.1.4-2]
-    endConnection(broker, broker.memory.connections[sessions.slot[session]], TAKEN_OVER);
-    session = sessions.find(packet.clientIdStart, packet.clientIdEnd);
-  }
+  const connectedSlot = session === NONE ? NONE : sessions.slot[session];
   // All that can be refused is refused before anything of the stored session is touched.
-  if (broker.counters[count.CLIENTS_CONNECTED] >= broker.limits.clientsMax || !willFits(broker)) {
+  const others = broker.counters[count.CLIENTS_CONNECTED] - (connectedSlot === NONE ? 0 : 1);
+  if (others >= broker.limits.clientsMax || !willFits(broker, session)) {
     return refuse(broker, connection, REFUSED_UNAVAILABLE);
+  }
+  if (connectedSlot !== NONE) { // [MQTT-3.1.4-2]
+    endConnection(broker, broker.memory.connections[connectedSlot], TAKEN_OVER);
+    session = sessions.find(packet.clientIdStart, packet.clientIdEnd);
   }
   if (session !== NONE && clean) {
     discardSession(broker, session);
@@ -47,7 +49,10 @@ export function handleConnect(broker: Broker, connection: Connection, outcome: n
   const sessionPresent = session !== NONE; // [MQTT-3.2.2-1] to [MQTT-3.2.2-3]
   if (!sessionPresent) session = sessions.create(packet.clientIdStart, packet.clientIdEnd);
   if (session === NONE) return refuse(broker, connection, REFUSED_UNAVAILABLE);
-  takeWill(broker, session);
+  if (!takeWill(broker, session)) { // a retained will of the old connection has taken the room
+    if (!sessionPresent) sessions.remove(session);
+    return refuse(broker, connection, REFUSED_UNAVAILABLE);
+  }
   accept(broker, connection, session, clean, sessionPresent);
   return OK;
 }
@@ -73,22 +78,39 @@ function accept(
   transmitWaiting(broker, connection);
 }
 
-/** Whether there is room for the will of the CONNECT, if it has one. */
-function willFits(broker: Broker): boolean {
+/**
+ * Whether there is room for the will of the CONNECT, if it has one, in the place of the session's
+ * old one.
+ */
+function willFits(broker: Broker, session: number): boolean {
+  const { kept, sessions } = broker.memory;
   const packet = broker.packet;
-  return (packet.connectFlags & CONNECT_WILL) === 0 || broker.memory.kept.hasRoom(
-    packet.willTopicEnd - packet.willTopicStart, packet.willPayloadEnd - packet.willPayloadStart,
-  );
+  if ((packet.connectFlags & CONNECT_WILL) === 0) return true;
+  const old = session === NONE ? NONE : sessions.will[session];
+  const byteCount = packet.willTopicEnd - packet.willTopicStart +
+    packet.willPayloadEnd - packet.willPayloadStart + 2;
+  return kept.blocks.blocksFor(byteCount) <=
+    kept.blocks.freeCount + (old === NONE ? 0 : kept.blocksOf(old));
 }
 
-/** Stores the will of the CONNECT, if it has one, for which there is room. */
-function takeWill(broker: Broker, session: number): void {
+/** Stores the will of the CONNECT, if it has one; false when there is no room. */
+function takeWill(broker: Broker, session: number): boolean {
   const packet = broker.packet;
-  if ((packet.connectFlags & CONNECT_WILL) === 0) return;
-  broker.memory.sessions.will[session] = broker.memory.kept.store(
+  if ((packet.connectFlags & CONNECT_WILL) === 0) return true;
+  const will = broker.memory.kept.store(
     packet.willTopicStart, packet.willTopicEnd, packet.willPayloadStart, packet.willPayloadEnd,
     willFlags(packet.connectFlags),
   );
+  broker.memory.sessions.will[session] = will;
+  return will !== NONE;
+}
+
+/**
+ * Bits of the will in CONNECT's flags, as the flags of a PUBLISH: QoS in bits 1 and 2, RETAIN in
+ * bit 0.
+ */
+function willFlags(connectFlags: number): number {
+  return (connectFlags >> CONNECT_WILL_QOS_SHIFT & 3) << 1 | connectFlags >> 5 & 1;
 }
 
 function refuse(broker: Broker, connection: Connection, returnCode: number): number {

@@ -11,7 +11,7 @@ import type { Broker } from './broker.js';
 import { STALLED, type Connection } from './connection.js';
 import * as count from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
-import { deliver, keep, mustWait } from './route.js';
+import { deliver, keep, madeProgress, mustWait } from './route.js';
 
 export function handlePublish(broker: Broker, connection: Connection): number {
   const packet = broker.packet;
@@ -35,14 +35,11 @@ export function handlePublish(broker: Broker, connection: Connection): number {
   const routed = broker.bytes[topicStart] !== DOLLAR ||
     !isSysTopic(broker.bytes, topicStart, topicEnd);
   const matches = routed ? memory.subscriptions.match(memory.levels) : 0;
-  if (matches !== 0 && qos !== 0 &&
-      mustWait(broker, connection, matches, qos,
-        topicEnd - topicStart + payloadEnd - payloadStart)) return STALLED;
+  if (qos !== 0 && matches !== 0 && mustWait(broker, connection, matches,
+    topicEnd - topicStart + payloadEnd - payloadStart)) return STALLED;
 
   broker.counters[count.PUBLISH_RECEIVED]++;
   if (qos !== 0) {
-    connection.waited = false;
-    connection.stalledMs = 0;
     if (qos === 2) memory.packetIds.add(session, packet.packetId);
     acknowledge(broker, connection, qos === 1 ? PUBACK : PUBREC); // [MQTT-4.3.2-2], [MQTT-4.3.3-2]
   }
@@ -82,7 +79,7 @@ export function handlePubrec(broker: Broker, connection: Connection): number {
     if (deliveries.flags[row] >> 1 !== 2) return PROTOCOL_ERROR; // QoS 1 is acknowledged by PUBACK
     if (deliveries.state[row] === PUBLISHED) {
       deliveries.released(session, row);
-      progress(broker, session);
+      madeProgress(broker, session);
     }
   }
   if (row === NONE) unknown(broker); // and PUBREL all the same: a peer that lost count can finish
@@ -120,13 +117,6 @@ function unknown(broker: Broker): number {
 
 function finish(broker: Broker, connection: Connection, row: number): void {
   broker.memory.deliveries.remove(connection.session, row);
-  progress(broker, connection.session);
+  madeProgress(broker, connection.session);
   transmitWaiting(broker, connection);
-}
-
-/** Something left the queue of `session`: whoever waits for room may try again. */
-function progress(broker: Broker, session: number): void {
-  broker.memory.sessions.stuck[session] = 0;
-  broker.queueStuck = false;
-  broker.queueMoved = true;
 }

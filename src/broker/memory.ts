@@ -86,11 +86,11 @@ export class BrokerMemory {
     this.sessions = new Sessions(
       bytes, clientIds, sessionsMax, limits.clientIdBytesMax, connectionsMax);
     const filterNodes = 1 + limits.subscriptionNodesMax;
-    const filters = new TopicTree(bytes, filterText, levelBlocks(filterNodes), filterNodes);
+    const filters = new TopicTree(bytes, filterText, levelBlocks(filterNodes), filterNodes, 0);
     this.subscriptions = new Subscriptions(filters, subscriptionsMax, sessionsMax, topicLevelsMax);
     this.kept = new MessageStore(bytes, keptBase, messageBlockBytes, retainedBlocks(limits), 1);
     const nodes = retainedNodes(limits);
-    const topics = new TopicTree(bytes, retainedText, levelBlocks(nodes), nodes);
+    const topics = new TopicTree(bytes, retainedText, levelBlocks(nodes), nodes, sessionsMax);
     this.retained = new Retained(topics, this.kept, limits.retainedMax + sysTopics(limits));
     this.replays = new Replays(
       topics, this.subscriptions, bytes, filterStart, sessionsMax, topicLevelsMax);

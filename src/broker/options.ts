@@ -30,8 +30,8 @@ export interface BrokerObserver {
   /** CONNECT was answered with `returnCode`. */
   clientRefused(connection: Connection, returnCode: number): void;
   /**
-   * The link is closed. `reason` is a reason of end.ts, or the negative outcome for which a peer
-   * was refused.
+   * The link is about to be closed, or lost. `reason` is a reason of end.ts, or the negative
+   * outcome for which a peer was refused.
    */
   connectionEnded(connection: Connection, reason: number): void;
 }

@@ -2,7 +2,7 @@
 // They are laid out in the scratch as PUBLISH would carry them and take the same way from there;
 // they wait for nobody.
 
-import { OK, TOO_LARGE } from '../wire/codes.js';
+import { OK, PROTOCOL_ERROR, TOO_LARGE } from '../wire/codes.js';
 import { encodeField, encodeUint16, publishBytes } from '../wire/encode.js';
 import { checkTopicName, isSysTopic } from '../wire/topic.js';
 import type { Broker } from './broker.js';
@@ -20,11 +20,16 @@ export function publishStored(broker: Broker, will: number): void {
   else publishScratch(broker, topicEnd, end, memory.kept.flags[will]);
 }
 
+/** What two bytes of length can say [MQTT-1.5.3]. */
+const TOPIC_BYTES_MAX = 0xffff;
+
 /** As `Broker.publish`. */
 export function publishLocally(
   broker: Broker, topic: Uint8Array, payload: Uint8Array, qos: number, retain: boolean,
 ): number {
-  if (publishBytes(topic.length, payload.length, qos) > broker.limits.packetBytesMax) {
+  if (qos !== 0 && qos !== 1 && qos !== 2) return PROTOCOL_ERROR;
+  if (topic.length > TOPIC_BYTES_MAX ||
+      publishBytes(topic.length, payload.length, qos) > broker.limits.packetBytesMax) {
     return TOO_LARGE;
   }
   const outcome = checkTopicName(topic, 0, topic.length);

@@ -1,16 +1,23 @@
 // Retained messages on their way to new subscriptions. A subscription waits in its session's list
 // until each retained topic that matches its filter was delivered; a cursor stands on the topic
 // that comes next, so a session takes them as its outbox and its window allow, one or ten thousand.
+// A search that finds nothing stops after some nodes and goes on in the next turn: no filter makes
+// the others wait.
 //
-// Invariant: a cursor is NONE or a node with a value. `leave` keeps it so when a retained message
-// goes.
+// Invariant: a cursor is NONE, ROOT, or a node that is pinned for it and so cannot go.
 
-import { indexColumn, type IndexColumn } from '../session/columns.js';
+import { indexColumn, unusedColumn, type IndexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
 import { HASH, PLUS, TopicLevels } from '../wire/topic.js';
 import type { Subscriptions } from './subscriptions.js';
 import { ROOT, type TopicTree } from './topic-tree.js';
 
+/** What `find` answers when it has looked long enough for one turn. */
+export const SEARCHING = -2;
+
+const VISITS_PER_TURN = 512;
+/** What it takes to begin with another filter, in visits. */
+const VISITS_TO_LOAD = 16;
 
 export class Replays {
   readonly #topics: TopicTree;
@@ -23,40 +30,40 @@ export class Replays {
   #loadedRow = NONE;
   #fixedLevels = 0;
   #endsWithHash = false;
+  #visitsLeft = 0;
+  /** Where a search stopped for this turn. */
+  #stoppedAt = ROOT;
 
-  /**
-   * By session: the first row that waits, and the retained node to deliver next. By row: the next
-   * that waits.
-   */
-  readonly #firstRow: IndexColumn;
+  /** By session: the subscriptions that wait, first and last; NONE when there are none. */
+  readonly firstRow: IndexColumn;
+  readonly #lastRow: IndexColumn;
+  /** By session: a retained topic, and 1 if it is to be delivered, 0 if to be searched on from. */
   readonly cursor: IndexColumn;
+  readonly #found: Uint8Array;
+  /** By row: its neighbours in the list, and 1 if it is in one. */
   readonly #nextRow: IndexColumn;
+  readonly #previousRow: IndexColumn;
   readonly #waiting: Uint8Array;
-  /** Sessions whose list is not empty, and where each stands among them. */
-  readonly #active: Int32Array;
-  readonly #place: Int32Array;
+  /** Sessions with subscriptions that wait. */
   activeCount = 0;
 
   constructor(
     topics: TopicTree, subscriptions: Subscriptions, memory: Uint8Array, filterAt: number,
     sessionsMax: number, levelsMax: number,
   ) {
+    const rowsMax = subscriptions.rowsMax;
     this.#topics = topics;
     this.#subscriptions = subscriptions;
     this.#memory = memory;
     this.#filterAt = filterAt;
     this.#levels = new TopicLevels(levelsMax);
-    this.#firstRow = indexColumn(sessionsMax, subscriptions.rowsMax);
+    this.firstRow = indexColumn(sessionsMax, rowsMax);
+    this.#lastRow = indexColumn(sessionsMax, rowsMax);
     this.cursor = indexColumn(sessionsMax, topics.nodesMax);
-    this.#nextRow = indexColumn(subscriptions.rowsMax, subscriptions.rowsMax);
-    this.#waiting = new Uint8Array(subscriptions.rowsMax);
-    this.#active = new Int32Array(sessionsMax);
-    this.#place = new Int32Array(sessionsMax);
-  }
-
-  /** The subscription that the cursor of `session` delivers to. */
-  row(session: number): number {
-    return this.#firstRow[session];
+    this.#found = new Uint8Array(sessionsMax);
+    this.#nextRow = unusedColumn(rowsMax, rowsMax);
+    this.#previousRow = unusedColumn(rowsMax, rowsMax);
+    this.#waiting = new Uint8Array(rowsMax);
   }
 
   /**
@@ -65,76 +72,87 @@ export class Replays {
    */
   add(row: number): void {
     const session = this.#subscriptions.session[row];
-    if (this.#waiting[row] !== 0) this.drop(row);
+    if (this.#waiting[row] !== 0) {
+      if (this.firstRow[session] === row) this.#moveCursor(session, ROOT);
+      return; // it waits already, and will begin with the first topic
+    }
+    const last = this.#lastRow[session];
     this.#waiting[row] = 1;
     this.#nextRow[row] = NONE;
-    let last: number = this.#firstRow[session];
-    if (last === NONE) {
-      this.#firstRow[session] = row;
-      this.#place[session] = this.activeCount;
-      this.#active[this.activeCount++] = session;
-      this.#stepTo(session, ROOT);
+    this.#previousRow[row] = last;
+    this.#lastRow[session] = row;
+    if (last !== NONE) {
+      this.#nextRow[last] = row;
       return;
     }
-    while (this.#nextRow[last] !== NONE) last = this.#nextRow[last];
-    this.#nextRow[last] = row;
+    this.firstRow[session] = row;
+    this.activeCount++;
+    this.#moveCursor(session, ROOT);
   }
 
-  /** The message at the cursor was delivered: on to the next. */
-  advance(session: number): void {
-    this.#stepTo(session, this.cursor[session]);
-  }
-
-  /** Subscription `row` goes, and with it what it waits for. */
+  /** Subscription `row` goes, or was served. */
   drop(row: number): void {
     if (this.#loadedRow === row) this.#loadedRow = NONE;
     if (this.#waiting[row] === 0) return;
     this.#waiting[row] = 0;
     const session = this.#subscriptions.session[row];
-    if (this.#firstRow[session] === row) {
-      this.#firstRow[session] = this.#nextRow[row];
-      if (this.#firstRow[session] === NONE) this.#deactivate(session);
-      else this.#stepTo(session, ROOT);
+    const previous = this.#previousRow[row];
+    const next = this.#nextRow[row];
+    if (next === NONE) this.#lastRow[session] = previous;
+    else this.#previousRow[next] = previous;
+    if (previous !== NONE) {
+      this.#nextRow[previous] = next;
       return;
     }
-    let previous: number = this.#firstRow[session];
-    while (this.#nextRow[previous] !== row) previous = this.#nextRow[previous];
-    this.#nextRow[previous] = this.#nextRow[row];
+    this.firstRow[session] = next;
+    if (next === NONE) this.activeCount--;
+    this.#moveCursor(session, next === NONE ? NONE : ROOT);
   }
 
-  /** The retained message at `node` is about to go: no cursor may stay on it. */
-  leave(node: number): void {
-    for (let i = this.activeCount - 1; i >= 0; i--) {
-      const session = this.#active[i];
-      // Again for the next filter that waits: it may begin on the very same topic.
-      while (this.cursor[session] === node) this.#stepTo(session, node);
-    }
+  /** A turn begins: `find` may look at some topics again before it answers SEARCHING. */
+  allowVisits(): void {
+    this.#visitsLeft = VISITS_PER_TURN;
   }
 
-  /** Moves the cursor to the first match after `node`, through the rows that wait. */
-  #stepTo(session: number, node: number): void {
-    let from = node;
-    for (;;) {
-      const row = this.#firstRow[session];
+  /**
+   * The retained topic to deliver next to `session`, for its subscription `firstRow`; NONE when
+   * nothing waits; SEARCHING when the next turn must go on looking.
+   */
+  find(session: number): number {
+    let row: number = this.firstRow[session];
+    while (row !== NONE) {
+      const cursor = this.cursor[session];
+      if (this.#found[session] !== 0 && this.#topics.value[cursor] !== NONE) return cursor;
       this.#load(row);
-      const next = this.#nextMatch(from);
-      this.cursor[session] = next;
-      if (next !== NONE) return;
-      this.#waiting[row] = 0;
-      this.#firstRow[session] = this.#nextRow[row];
-      if (this.#firstRow[session] === NONE) {
-        this.#deactivate(session);
-        return;
+      const next = this.#nextMatch(cursor);
+      if (next === SEARCHING) {
+        this.#moveCursor(session, this.#stoppedAt);
+        return SEARCHING;
       }
-      from = ROOT;
+      if (next !== NONE) {
+        this.#moveCursor(session, next);
+        this.#found[session] = 1;
+        return next;
+      }
+      this.drop(row);
+      row = this.firstRow[session];
+      this.#visitsLeft -= VISITS_TO_LOAD;
+      if (this.#visitsLeft <= 0 && row !== NONE) return SEARCHING;
     }
+    return NONE;
   }
 
-  #deactivate(session: number): void {
-    this.cursor[session] = NONE;
-    const last = this.#active[--this.activeCount];
-    this.#active[this.#place[session]] = last;
-    this.#place[last] = this.#place[session];
+  /** The message that `find` gave was delivered. */
+  delivered(session: number): void {
+    this.#found[session] = 0;
+  }
+
+  #moveCursor(session: number, node: number): void {
+    const before = this.cursor[session];
+    this.#found[session] = 0;
+    this.cursor[session] = node;
+    if (node > ROOT) this.#topics.pin(node);
+    if (before > ROOT) this.#topics.unpin(before);
   }
 
   #load(row: number): void {
@@ -148,7 +166,8 @@ export class Replays {
   }
 
   /**
-   * The first node after `node`, parents before children, whose topic matches the loaded filter.
+   * The first node after `node`, parents before children, whose topic matches the loaded filter and
+   * has a message; NONE after the last; SEARCHING when this turn has seen enough, at `#stoppedAt`.
    */
   #nextMatch(node: number): number {
     const topics = this.#topics;
@@ -167,6 +186,10 @@ export class Replays {
       node = to;
       if (topics.value[node] !== NONE && (depth === this.#fixedLevels ||
           (this.#endsWithHash && depth > this.#fixedLevels))) return node;
+      if (--this.#visitsLeft <= 0) {
+        this.#stoppedAt = node;
+        return SEARCHING;
+      }
     }
   }
 
@@ -189,6 +212,7 @@ export class Replays {
   #skipDollar(node: number, depth: number): number {
     while (depth === 1 && node !== NONE && this.#topics.isDollar(node)) {
       node = this.#topics.nextSibling[node];
+      this.#visitsLeft--;
     }
     return node;
   }

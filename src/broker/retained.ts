@@ -29,7 +29,8 @@ export class Retained {
 
   /**
    * Keeps a message for the topic in `levels`, in the place of the one before; arguments as
-   * `MessageStore.store`. False when a table is full: then what was kept before stays.
+   * `MessageStore.store`. False when there is no room for it; then the topic has none: no message
+   * is better than one that is no longer true.
    */
   set(
     levels: TopicLevels, topicStart: number, topicEnd: number,
@@ -43,11 +44,10 @@ export class Retained {
       tree.prune(node);
       return false;
     }
-    if (before !== NONE &&
-        this.#fitsInPlace(before, topicEnd - topicStart + payloadEnd - payloadStart)) {
-      this.store.release(before); // a full store still takes news of topics it knows
-      tree.value[node] = this.store.store(topicStart, topicEnd, payloadStart, payloadEnd, flags);
-      return true;
+    if (before !== NONE) { // first, so that a full store still takes news of topics it knows
+      this.store.release(before);
+      tree.value[node] = NONE;
+      this.count--;
     }
     const message = this.store.store(topicStart, topicEnd, payloadStart, payloadEnd, flags);
     if (message === NONE) {
@@ -59,14 +59,7 @@ export class Retained {
     return true;
   }
 
-  #fitsInPlace(before: number, byteCount: number): boolean {
-    const blocks = this.store.blocks;
-    const freed = blocks.blocksFor(
-      this.store.topicBytes[before] + this.store.payloadBytes[before] + 2);
-    return blocks.blocksFor(byteCount + 2) <= blocks.freeCount + freed;
-  }
-
-  /** Forgets the message at a node that `find` gave; no replay may stand on it. */
+  /** Forgets the message at a node that `find` gave. */
   clear(node: number): void {
     this.store.release(this.tree.value[node]);
     this.tree.value[node] = NONE;

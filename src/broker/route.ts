@@ -8,34 +8,50 @@ import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
 import * as count from './counters.js';
 import { hasRoom, reserve, transmitWaiting } from './deliver.js';
+import { NEVER } from './sessions.js';
 
 /**
- * Whether a message of QoS `qos` from `publisher` should wait for one of the `matches`: a
- * subscriber that is connected and full, or the shared queue, unless it was waited for in vain
- * before. Nobody waits for itself: its own acknowledgements come behind the message.
+ * Whether a message of QoS 1 or 2 from `publisher` should wait for one of the `matches`: a
+ * subscriber that is connected and full, or the queue that all share. Nobody waits for a session
+ * that is offline, nor for itself: its own acknowledgements come behind the message. Who was full
+ * for `slowSubscriberMs` is not waited for until half of its queue is free.
  */
 export function mustWait(
-  broker: Broker, publisher: Connection, matches: number, qos: number, byteCount: number,
+  broker: Broker, publisher: Connection, matches: number, byteCount: number,
 ): boolean {
   const { deliveries, queued, sessions, subscriptions } = broker.memory;
   let wanted = 0;
   let others = 0; // who may free something: connected, and not the publisher
   for (let i = 0; i < matches; i++) {
-    if (subscriptions.matchedQos[i] === 0 || qos === 0) continue;
+    if (subscriptions.matchedQos[i] === 0) continue;
     const session = subscriptions.matchedSessions[i];
     wanted++;
     if (sessions.slot[session] === NONE || session === publisher.session) continue;
     others++;
-    if (sessions.stuck[session] !== 0 || hasRoom(broker, session, byteCount)) continue;
-    if (!publisher.waited) return true;
-    sessions.stuck[session] = 1;
+    if (hasRoom(broker, session, byteCount)) continue;
+    if (sessions.fullSinceMs[session] < 0) sessions.fullSinceMs[session] = broker.nowMs;
+    if (isWorthWaiting(broker, sessions.fullSinceMs[session])) return true;
   }
-  if (others === 0 || broker.queueStuck) return false;
-  if (deliveries.freeRows >= wanted &&
-      queued.blocks.blocksFor(byteCount + 2) <= queued.blocks.freeCount) return false;
-  if (!publisher.waited) return true;
-  broker.queueStuck = true;
-  return false;
+  if (others === 0 || (deliveries.freeRows >= wanted &&
+      queued.blocks.blocksFor(byteCount + 2) <= queued.blocks.freeCount)) return false;
+  if (broker.queueFullSinceMs < 0) broker.queueFullSinceMs = broker.nowMs;
+  return isWorthWaiting(broker, broker.queueFullSinceMs);
+}
+
+function isWorthWaiting(broker: Broker, fullSinceMs: number): boolean {
+  return broker.nowMs - fullSinceMs < broker.limits.slowSubscriberMs;
+}
+
+/** Something left the queue of `session`: whoever waits for room may try again. */
+export function madeProgress(broker: Broker, session: number): void {
+  const { deliveries, queued, sessions } = broker.memory;
+  broker.queueMoved = true;
+  if (deliveries.counts[session] * 2 <= broker.limits.sessionQueuedMax &&
+      deliveries.bytes[session] * 2 <= broker.limits.sessionQueuedBytesMax) {
+    sessions.fullSinceMs[session] = NEVER;
+  }
+  if (deliveries.freeRows * 2 >= broker.limits.queuedMax &&
+      queued.blocks.freeCount * 2 >= queued.blocks.blockCount) broker.queueFullSinceMs = NEVER;
 }
 
 /** Keeps, replaces or clears the retained message of the topic that was matched last. */
@@ -43,11 +59,10 @@ export function keep(
   broker: Broker, topicStart: number, topicEnd: number,
   payloadStart: number, payloadEnd: number, flags: number,
 ): void {
-  const { levels, replays, retained } = broker.memory;
+  const { levels, retained } = broker.memory;
   if (payloadStart === payloadEnd) {
     const node = retained.find(levels); // [MQTT-3.3.1-10], [MQTT-3.3.1-11]
     if (node === NONE) return;
-    if (replays.activeCount !== 0) replays.leave(node);
     retained.clear(node);
   } else if (!retained.set(levels, topicStart, topicEnd, payloadStart, payloadEnd, flags)) {
     broker.counters[count.DROPPED_RETAINED_FULL]++;
@@ -79,13 +94,16 @@ export function deliver(
     if (message === NONE) {
       message = memory.queued.store(topicStart, topicEnd, payloadStart, payloadEnd, qos << 1);
     }
-    if (message === NONE || !enqueue(broker, session, message, granted << 1)) {
-      if (message === NONE) drop(broker, count.DROPPED_QUEUE_FULL);
-      continue;
-    }
+    if (message === NONE) drop(broker, count.DROPPED_QUEUE_FULL);
+    else enqueue(broker, session, message, granted << 1);
+  }
+  if (message === NONE) return;
+  memory.queued.release(message);
+  // Not before: what is transmitted may be laid out where this message stands, in the scratch.
+  for (let i = 0; i < matches; i++) {
+    const slot = memory.sessions.slot[subscriptions.matchedSessions[i]];
     if (slot !== NONE) transmitWaiting(broker, memory.connections[slot]);
   }
-  if (message !== NONE) memory.queued.release(message);
 }
 
 /** QoS 0 goes straight into the outbox, or is dropped when the subscriber does not keep up. */
@@ -106,22 +124,19 @@ function deliverNow(
     encodePublish(broker.bytes, at, 0, 0, topicStart, topicEnd, payloadStart, payloadEnd));
 }
 
-/**
- * Puts the message into the queue of a session; false, and counted, when it is full and stays so.
- */
-function enqueue(broker: Broker, session: number, message: number, flags: number): boolean {
+/** Puts the message into the queue of a session, or drops and counts it when that is full. */
+function enqueue(broker: Broker, session: number, message: number, flags: number): void {
   const { deliveries, queued } = broker.memory;
   const byteCount = queued.topicBytes[message] + queued.payloadBytes[message];
   while (!hasRoom(broker, session, byteCount)) {
     drop(broker, count.DROPPED_SESSION_FULL);
-    if (!makeRoom(broker, session, message)) return false;
+    if (!makeRoom(broker, session, message)) return;
   }
   if (deliveries.freeRows === 0) {
     drop(broker, count.DROPPED_QUEUE_FULL);
-    return false;
+    return;
   }
   deliveries.append(session, message, flags);
-  return true;
 }
 
 function makeRoom(broker: Broker, session: number, message: number): boolean {

@@ -7,6 +7,9 @@
 import { indexColumn, type IndexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
 
+/** In columns of times: it has not happened. */
+export const NEVER = -1;
+
 
 export class Sessions {
   readonly memory: Uint8Array;
@@ -19,11 +22,8 @@ export class Sessions {
   readonly clean: Uint8Array;
   /** Stored will of the connection, or NONE. */
   readonly will: Int32Array;
-  /**
-   * 1: it stayed full for as long as publishers wait; they no longer wait for it until it
-   * acknowledges something.
-   */
-  readonly stuck: Uint8Array;
+  /** When a publisher first found the queue full, on the broker's clock; NEVER unless it did. */
+  readonly fullSinceMs: Float64Array;
   /** Sessions in use, connected or not. */
   count = 0;
 
@@ -48,7 +48,7 @@ export class Sessions {
     this.slot = indexColumn(sessionsMax, slotCount);
     this.clean = new Uint8Array(sessionsMax);
     this.will = new Int32Array(sessionsMax);
-    this.stuck = new Uint8Array(sessionsMax);
+    this.fullSinceMs = new Float64Array(sessionsMax).fill(NEVER);
     this.#chain = indexColumn(sessionsMax, sessionsMax);
     this.#hash = new Int32Array(sessionsMax);
     let buckets = 2;
@@ -109,7 +109,7 @@ export class Sessions {
     this.slot[session] = NONE;
     this.clean[session] = 1;
     this.will[session] = NONE;
-    this.stuck[session] = 0;
+    this.fullSinceMs[session] = NEVER;
     const hash = this.#hashOf(start, end);
     this.#hash[session] = hash;
     const bucket = hash & this.#bucketMask;

@@ -24,6 +24,7 @@ export class Subscriptions {
   readonly nextOfNode: IndexColumn;
   readonly #previousOfNode: IndexColumn;
   readonly nextOfSession: IndexColumn;
+  readonly #previousOfSession: IndexColumn;
 
   /** First row of each session. */
   readonly firstOfSession: IndexColumn;
@@ -50,6 +51,7 @@ export class Subscriptions {
     this.nextOfNode = indexColumn(rowsMax, rowsMax);
     this.#previousOfNode = indexColumn(rowsMax, rowsMax);
     this.nextOfSession = indexColumn(rowsMax, rowsMax);
+    this.#previousOfSession = indexColumn(rowsMax, rowsMax);
     this.firstOfSession = indexColumn(sessionsMax, rowsMax);
     this.matchedSessions = new Int32Array(sessionsMax);
     this.matchedQos = new Uint8Array(sessionsMax);
@@ -85,7 +87,10 @@ export class Subscriptions {
   #link(row: number, session: number, node: number): void {
     this.session[row] = session;
     this.node[row] = node;
-    this.nextOfSession[row] = this.firstOfSession[session];
+    const firstOfSession = this.firstOfSession[session];
+    this.#previousOfSession[row] = NONE;
+    this.nextOfSession[row] = firstOfSession;
+    if (firstOfSession !== NONE) this.#previousOfSession[firstOfSession] = row;
     this.firstOfSession[session] = row;
     const first = this.tree.value[node];
     this.#previousOfNode[row] = NONE;
@@ -94,10 +99,17 @@ export class Subscriptions {
     this.tree.value[node] = row;
   }
 
+  /** Looks through the rows of the session and of the node by turns: the shorter list decides. */
   #find(session: number, node: number): number {
-    let row: number = this.firstOfSession[session];
-    while (row !== NONE && this.node[row] !== node) row = this.nextOfSession[row];
-    return row;
+    let ofSession: number = this.firstOfSession[session];
+    let ofNode: number = this.tree.value[node];
+    while (ofSession !== NONE && ofNode !== NONE) {
+      if (this.node[ofSession] === node) return ofSession;
+      if (this.session[ofNode] === session) return ofNode;
+      ofSession = this.nextOfSession[ofSession];
+      ofNode = this.nextOfNode[ofNode];
+    }
+    return NONE;
   }
 
   /** The row of `session` for the filter in `levels`, or NONE. */
@@ -106,16 +118,18 @@ export class Subscriptions {
     return node === NONE ? NONE : this.#find(session, node);
   }
 
+  #unlinkOfSession(row: number): void {
+    const session = this.session[row];
+    const next = this.nextOfSession[row];
+    const previous = this.#previousOfSession[row];
+    if (previous === NONE) this.firstOfSession[session] = next;
+    else this.nextOfSession[previous] = next;
+    if (next !== NONE) this.#previousOfSession[next] = previous;
+  }
+
   /** Removes a row. */
   remove(row: number): void {
-    const session = this.session[row];
-    if (this.firstOfSession[session] === row) {
-      this.firstOfSession[session] = this.nextOfSession[row];
-    } else {
-      let previous: number = this.firstOfSession[session];
-      while (this.nextOfSession[previous] !== row) previous = this.nextOfSession[previous];
-      this.nextOfSession[previous] = this.nextOfSession[row];
-    }
+    this.#unlinkOfSession(row);
     const node = this.node[row];
     const next = this.nextOfNode[row];
     const previous = this.#previousOfNode[row];

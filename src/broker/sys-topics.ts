@@ -11,6 +11,8 @@ const PREFIX = '$SYS/broker/';
 /** Behind the number of seconds, as Mosquitto writes it. */
 const UNIT = ' seconds';
 const UNIT_BYTES = 8;
+/** So that the topic with it fits the smallest packet. */
+const VERSION_BYTES_MAX = 32;
 const RETAIN = 1;
 
 export class SysTopics {
@@ -20,13 +22,20 @@ export class SysTopics {
   #uptimeMs = 0;
   #sinceMs = 0;
 
-  /** Publishes all of them once, so that their rows are theirs from the beginning. */
+  /**
+   * Publishes all of them once, so that their rows are theirs from the beginning. Throws RangeError
+   * for a version of more than VERSION_BYTES_MAX characters.
+   */
   constructor(broker: Broker) {
     const topics = sysTopics(broker.limits);
     this.#broker = broker;
     this.#lengths = new Uint8Array(topics);
     this.#published = new Float64Array(topics);
     if (topics === 0) return;
+    if (broker.options.version.length > VERSION_BYTES_MAX) {
+      throw new RangeError(`version has ${broker.options.version.length} characters, ` +
+        `more than ${VERSION_BYTES_MAX}`);
+    }
     for (let topic = 0; topic < count.COUNTER_COUNT; topic++) {
       const at = broker.memory.sysTextStart + topic * SYS_TEXT_BYTES;
       const end = writeAscii(broker.bytes, at, PREFIX + count.SYS_NAMES[topic]);

@@ -5,7 +5,7 @@
 //   ROOT ─ maison ─ salon ─ temperature      each node: text of its level (in blocks), one value
 //                 └ +     ─ temperature
 //
-// Invariant: a node other than ROOT has a value or a child; a node in the tree is in exactly one
+// Invariant: a node other than ROOT has a value, a child or a pin; a node in the tree is in one
 // hash chain and in its parent's list of children.
 
 import { LEVEL_BLOCK_BYTES } from '../limits.js';
@@ -28,6 +28,7 @@ export class TopicTree {
    * `#`.
    */
   readonly value: Int32Array;
+  readonly pins: Uint16Array | Uint32Array | null;
   readonly parent: IndexColumn;
   readonly firstChild: IndexColumn;
   readonly nextSibling: IndexColumn;
@@ -48,10 +49,15 @@ export class TopicTree {
   #freeHead = NONE;
   #freshStart = 1;
 
-  constructor(memory: Uint8Array, base: number, textBlocks: number, nodesMax: number) {
+  /** `pinsMax` is how many may stand on one node; 0 for a tree on which nobody does. */
+  constructor(
+    memory: Uint8Array, base: number, textBlocks: number, nodesMax: number, pinsMax: number,
+  ) {
     this.text = new BlockPool(memory, base, LEVEL_BLOCK_BYTES, textBlocks);
     this.nodesMax = nodesMax;
     this.value = new Int32Array(nodesMax);
+    this.pins = pinsMax === 0 ? null :
+      pinsMax <= 0xffff ? new Uint16Array(nodesMax) : new Uint32Array(nodesMax);
     const column = (): IndexColumn => unusedColumn(nodesMax, nodesMax);
     this.parent = column();
     this.firstChild = column();
@@ -186,9 +192,20 @@ export class TopicTree {
     return node;
   }
 
-  /** Removes `node` and every ancestor that is left without value and children. */
+  /** Somebody stands on `node`: it stays until `unpin` was called as often. */
+  pin(node: number): void {
+    this.pins![node]++;
+  }
+
+  unpin(node: number): void {
+    if (--this.pins![node] === 0) this.prune(node);
+  }
+
+  /** Removes `node` and every ancestor that is left without value, children and pins. */
   prune(node: number): void {
-    while (node !== ROOT && this.value[node] === NONE && this.firstChild[node] === NONE) {
+    const pins = this.pins;
+    while (node !== ROOT && this.value[node] === NONE && this.firstChild[node] === NONE &&
+        (pins === null || pins[node] === 0)) {
       const parent = this.parent[node];
       this.#remove(node, parent);
       node = parent;

@@ -28,8 +28,10 @@ async function main(args: readonly string[]): Promise<void> {
     'the commands are broker, --help and --version');
 }
 
+let outputFailed = false;
+
 function print(text: string): void {
-  process.stdout.write(text);
+  if (!outputFailed) process.stdout.write(text);
 }
 
 async function runBroker(command: BrokerCommand): Promise<void> {
@@ -118,9 +120,12 @@ stop:      Ctrl-C
 `;
 }
 
-// Whoever reads the log may leave; the broker stays.
+// Whoever reads the log may leave, or the disk it goes to be full; the broker stays.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code !== 'EPIPE' && !outputFailed) {
+    process.stderr.write(`maisonnette: the log cannot be written: ${error.message}.\n`);
+  }
+  outputFailed = true;
 });
 
 main(process.argv.slice(2)).catch((error: unknown) => {

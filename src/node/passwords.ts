@@ -25,11 +25,12 @@ export class PasswordFile {
   constructor(text: string) {
     for (const [index, line] of text.split(/\r?\n/).entries()) {
       if (line.trim() === '' || line.startsWith('#')) continue;
-      const match = /^([^:]+):\$(?:7\$(\d{1,7})|6)\$([\w+/=]+)\$([\w+/=]+)\s*$/.exec(line);
+      const match = /^([^:]+):\$(?:7\$([1-9]\d{0,5})|6)\$([\w+/=]+)\$([\w+/=]+)\s*$/.exec(line);
       if (match === null) {
         throw new Error(`line ${index + 1} is not "name:hash" as mosquitto_passwd writes it`);
       }
       const [, name, iterations, salt, hash] = match;
+      if (this.#logins.has(name!)) throw new Error(`line ${index + 1} has ${name} once more`);
       this.#logins.set(name!, {
         iterations: Number(iterations ?? 0),
         salt: Buffer.from(salt!, 'base64'),

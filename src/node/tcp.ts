@@ -8,8 +8,11 @@ import type { Broker } from '../broker/broker.js';
 import type { Link } from '../link.js';
 import { NONE } from '../wire/codes.js';
 
-/** Bytes that may wait in one socket before its link takes no more. */
-const SOCKET_BYTES_MAX = 1024 * 1024;
+/**
+ * Bytes that a socket takes at once. What the kernel does not take of them waits in the socket, and
+ * nothing more is written until it has gone: many small writes would cost more than their bytes.
+ */
+const WRITE_BYTES_MAX = 1024 * 1024;
 /** How long a peer may take to close its side after ours, whatever it sends meanwhile. */
 const CLOSE_TIMEOUT_MS = 2000;
 const TICK_MS = 250;
@@ -26,7 +29,7 @@ export class TcpLink implements Link {
   }
 
   get writableBytes(): number {
-    return this.closed ? 0 : SOCKET_BYTES_MAX - this.socket.writableLength;
+    return this.closed || this.socket.writableNeedDrain ? 0 : WRITE_BYTES_MAX;
   }
 
   write(source: Uint8Array, start: number, end: number): void {
@@ -45,6 +48,7 @@ export class TcpLink implements Link {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    if (this.socket.destroyed) return;
     this.socket.resume();
     this.socket.end();
     const timer = setTimeout(() => this.socket.destroy(), CLOSE_TIMEOUT_MS);
@@ -58,6 +62,8 @@ export class TcpBroker {
   readonly #window: Uint8Array;
   readonly #sockets = new Set<Socket>();
   #flushWanted = false;
+  #clockMs = 0;
+  #tickedAtMs = performance.now();
   #ticker: NodeJS.Timeout | undefined;
 
   /**
@@ -135,8 +141,15 @@ export class TcpBroker {
     socket.resume();
   }
 
+  /**
+   * Timers run before sockets are read: after this process was held up, peers that were not silent
+   * at all would look so. Of such a time only a little counts.
+   */
   #tick(): void {
-    this.#broker.tick(performance.now());
+    const nowMs = performance.now();
+    this.#clockMs += Math.min(nowMs - this.#tickedAtMs, 2 * TICK_MS);
+    this.#tickedAtMs = nowMs;
+    this.#broker.tick(this.#clockMs);
     this.#scheduleFlush();
   }
 

@@ -35,9 +35,9 @@ export class MessageStore {
       new Uint32Array(blockCount);
   }
 
-  /** Whether a message of that size can be stored now. */
-  hasRoom(topicBytes: number, payloadBytes: number): boolean {
-    return this.blocks.blocksFor(topicBytes + payloadBytes + 2) <= this.blocks.freeCount;
+  /** Blocks that a stored message takes. */
+  blocksOf(message: number): number {
+    return this.blocks.blocksFor(this.topicBytes[message] + this.payloadBytes[message] + 2);
   }
 
   /**

@@ -1,7 +1,7 @@
 // Framing and decoding of damaged packets: never an exception, never a read outside the packet,
 // never an offset outside it. Deterministic; runs on Node and on XS.
 
-import { Random } from '../simulation/random.js';
+import { Random } from '../support/random.js';
 import { toHex } from '../support/packets.js';
 import { INCOMPLETE, OK, SUBSCRIBE, UNSUBSCRIBE, UNSUPPORTED_LEVEL, CONNECT, PUBLISH } from '../../src/wire/codes.js';
 import { decode, nextFilter } from '../../src/wire/decode.js';

@@ -5,7 +5,7 @@ import type { Broker } from '../../src/broker/broker.js';
 import { SYS_NAMES } from '../../src/broker/counters.js';
 import { QueueFull, type Limits } from '../../src/limits.js';
 import { ACCEPTED, REFUSED_NOT_AUTHORIZED } from '../../src/wire/codes.js';
-import { Random } from '../simulation/random.js';
+import { Random } from '../support/random.js';
 import { checkInvariants } from '../support/invariants.js';
 import { ascii, puback, pubcomp, publish, pubrec, pubrel, subscribe, toHex } from '../support/packets.js';
 import { connected, makeBroker, pass, Peer } from '../support/peer.js';

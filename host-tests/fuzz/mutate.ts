@@ -1,7 +1,7 @@
 // Valid packets, made from chance, and what chance makes of them. Shared by the fuzzers of the
 // codec and of the core.
 
-import type { Random } from '../simulation/random.js';
+import type { Random } from '../support/random.js';
 import {
   concat, connect, disconnect, packet, pingreq, puback, pubcomp, publish, pubrec, pubrel, subscribe, unsubscribe,
 } from '../support/packets.js';

@@ -2,7 +2,7 @@
 // Node and on XS.
 
 import t from 'tap';
-import { Random } from '../simulation/random.js';
+import { Random } from '../support/random.js';
 import { BlockPool } from '../../src/session/blocks.js';
 import { NONE } from '../../src/wire/codes.js';
 

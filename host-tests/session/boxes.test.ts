@@ -1,7 +1,7 @@
 // Inbox and Outbox: the bytes of one connection that wait, on either side. Runs on Node and on XS.
 
 import t from 'tap';
-import { Random } from '../simulation/random.js';
+import { Random } from '../support/random.js';
 import { toHex } from '../support/packets.js';
 import { MemoryLink } from '../support/peer.js';
 import { Inbox } from '../../src/session/inbox.js';

@@ -2,7 +2,7 @@
 // random use. Runs on Node and on XS.
 
 import t from 'tap';
-import { Random } from '../simulation/random.js';
+import { Random } from '../support/random.js';
 import { Deliveries, PUBLISHED, QUEUED, RELEASED } from '../../src/session/deliveries.js';
 import { MessageStore } from '../../src/session/messages.js';
 import { NONE } from '../../src/wire/codes.js';

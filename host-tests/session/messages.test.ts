@@ -2,7 +2,7 @@
 // a simple model under seeded random use. Runs on Node and on XS.
 
 import t from 'tap';
-import { Random } from '../simulation/random.js';
+import { Random } from '../support/random.js';
 import { ascii, publish, toHex } from '../support/packets.js';
 import { MessageStore } from '../../src/session/messages.js';
 import { NONE } from '../../src/wire/codes.js';

@@ -6,7 +6,7 @@ import { DROPPED_OUTBOX_FULL, PUBLISH_DROPPED } from '../../src/broker/counters.
 import { QueueFull, type Limits } from '../../src/limits.js';
 import { Client, type Wire } from './client.js';
 import { Model } from './model.js';
-import { Random } from './random.js';
+import { Random } from '../support/random.js';
 import { Safety } from './safety.js';
 import { run, World, type Coverage, type Judge, type Tamper } from './world.js';
 

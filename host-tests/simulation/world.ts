@@ -16,7 +16,7 @@ import { makeBroker } from '../support/peer.js';
 import { Client, Wire } from './client.js';
 import type { Message } from './expect.js';
 import type { Model } from './model.js';
-import { Random } from './random.js';
+import { Random } from '../support/random.js';
 import { act } from './steps.js';
 
 /** Decides whether the core behaves: the model, or what holds under any limits. */

@@ -2,34 +2,17 @@
 // neighbours and wraps around. Runs on Node and on XS alike; the seed is fixed, so both see the same.
 import t from 'tap';
 import { PacketIdSets } from '../../src/session/packet-ids.js';
+import { Random } from '../support/random.js';
 
 const SEED = 20260707;
 
-/** Numbers from 0 to `below` - 1, the same ones on every engine. */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0 || 1;
-  }
-
-  next(below: number): number {
-    let x = this.#state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#state = x >>> 0;
-    return this.#state % below;
-  }
-}
-
 /** Ways to choose identifiers: near one another, or all with the same home, or from the whole range. */
 const CHOICES: readonly { name: string; choose: (random: Random) => number }[] = [
-  { name: 'identifiers 1 to 40', choose: (random) => 1 + random.next(40) },
-  { name: 'identifiers that share their home', choose: (random) => 16 + 32 * random.next(20) },
-  { name: 'identifiers whose home is the last cell', choose: (random) => 31 + 32 * random.next(20) },
-  { name: 'identifiers around the wrap at 65,535', choose: (random) => 1 + (65520 + random.next(40)) % 65535 },
-  { name: 'any identifier', choose: (random) => 1 + random.next(65535) },
+  { name: 'identifiers 1 to 40', choose: (random) => 1 + random.below(40) },
+  { name: 'identifiers that share their home', choose: (random) => 16 + 32 * random.below(20) },
+  { name: 'identifiers whose home is the last cell', choose: (random) => 31 + 32 * random.below(20) },
+  { name: 'identifiers around the wrap at 65,535', choose: (random) => 1 + (65520 + random.below(40)) % 65535 },
+  { name: 'any identifier', choose: (random) => 1 + random.below(65535) },
 ];
 
 class Comparison {
@@ -49,17 +32,17 @@ class Comparison {
   /** One random operation on one set; '' or what differed. Sets fill and drain in turns. */
   step(step: number): string {
     const { sets, models, random, seen } = this;
-    const set = random.next(models.length);
+    const set = random.below(models.length);
     const model = models[set]!;
-    if (random.next(200) === 0) {
+    if (random.below(200) === 0) {
       sets.clear(set);
       model.clear();
       seen.cleared++;
       return sets.counts[set] === 0 ? '' : `count of ${set} after clear`;
     }
-    const adds = random.next(100) < (step % 300 < 150 ? 85 : 15);
-    const known = !adds && model.size > 0 && random.next(2) === 0;
-    const id = known ? [...model][random.next(model.size)]! : this.choose(random);
+    const adds = random.below(100) < (step % 300 < 150 ? 85 : 15);
+    const known = !adds && model.size > 0 && random.below(2) === 0;
+    const id = known ? [...model][random.below(model.size)]! : this.choose(random);
     if (sets.has(set, id) !== model.has(id)) return `has(${set}, ${id}) before`;
     if (adds) {
       if (model.has(id)) return '';

@@ -1,5 +1,7 @@
 // Random packets of every type as plain data, for oracle.test.ts: what a packet says, apart from any codec.
 
+import { Random } from '../support/random.js';
+
 export interface Will {
   topic: string;
   /** Hex, as everything that need not be text. */
@@ -48,20 +50,15 @@ const CHARACTERS = ['a', 'b', 'Z', '0', ' ', '-', '$', '\u0001', '\u007f', '\u00
 
 /** The same packets for the same seed. */
 export class RandomPackets {
-  #state: number;
+  readonly #random: Random;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0 || 1;
+    this.#random = new Random(seed);
   }
 
-  /** 0 to `below` - 1, by xorshift. */
-  below(below: number): number {
-    let x = this.#state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#state = x >>> 0;
-    return this.#state % below;
+  /** 0 to `count` - 1. */
+  below(count: number): number {
+    return this.#random.below(count);
   }
 
   next(): Plain {

@@ -1,4 +1,4 @@
-// Chance that can be repeated: every choice of simulation and fuzz comes from one of these. Runs on
+// Chance that can be repeated: every random choice of the tests comes from one of these. Runs on
 // Node and on XS.
 
 export class Random {

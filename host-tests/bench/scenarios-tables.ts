@@ -98,7 +98,7 @@ const subscriptions: Scenario = {
 
 const RETAINED_COUNT = 10_000;
 const RETAINED_BATCH = 500;
-const RETAINED_WARM_UP_ROUNDS = 10;
+const WARM_UP_BATCHES = 10;
 /** New subscribers one after the other: a single one would be over within few milliseconds. */
 const RETAINED_SUBSCRIBERS = 3;
 
@@ -142,14 +142,14 @@ const retained: Scenario = {
     const watcher = await openWatcher(group);
     const [publisher, early] = await group.open(2, 'client');
     const faults = { ...NO_FAULTS };
-    const warmUp = new MarkedBatches(publisher!, watcher, [retainedBatch('bench/warm-up', 0)],
+    const batchesOf = (prefix: string, count: number): Buffer[] =>
+      Array.from({ length: count }, (_, index) => retainedBatch(prefix, index * RETAINED_BATCH));
+    // The warm-up sets new topics too, as what is measured does.
+    const warmUp = new MarkedBatches(publisher!, watcher, batchesOf('bench/warm-up', WARM_UP_BATCHES),
       RETAINED_BATCH, 1);
-    await setRetained(group, warmUp, RETAINED_WARM_UP_ROUNDS);
-    for (let round = 0; round < RETAINED_WARM_UP_ROUNDS; round++) {
-      await takeRetained(group, early!, 'bench/warm-up/#', RETAINED_BATCH, faults);
-    }
-    const batches = Array.from({ length: RETAINED_COUNT / RETAINED_BATCH }, (_, index) =>
-      retainedBatch('bench/retained', index * RETAINED_BATCH));
+    await setRetained(group, warmUp, WARM_UP_BATCHES);
+    await takeRetained(group, early!, 'bench/warm-up/#', WARM_UP_BATCHES * RETAINED_BATCH, faults);
+    const batches = batchesOf('bench/retained', RETAINED_COUNT / RETAINED_BATCH);
     const load = new MarkedBatches(publisher!, watcher, batches, RETAINED_BATCH, 2);
     const set = await timed(target, () => setRetained(group, load, batches.length));
     const subscribers = await group.open(RETAINED_SUBSCRIBERS, 'late');

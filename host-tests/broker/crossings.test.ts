@@ -5,7 +5,7 @@ import t from 'tap';
 import * as count from '../../src/broker/counters.js';
 import { OK, PROTOCOL_ERROR, TOO_LARGE } from '../../src/wire/codes.js';
 import { checkInvariants } from '../support/invariants.js';
-import { ascii, concat, connect, puback, publish, subscribe } from '../support/packets.js';
+import { ascii, concat, connect, pingreq, puback, publish, subscribe } from '../support/packets.js';
 import { connected, makeBroker, pass, Peer } from '../support/peer.js';
 
 t.test('a will is delivered whole although a replay of QoS 1 goes on in between', (t) => {
@@ -167,5 +167,31 @@ t.test('$SYS has as many rows as it has topics, and clients all of theirs', (t) 
   const { limits, memory } = makeBroker({ sysIntervalMs: 1000 });
   t.equal(memory.retained.messagesMax - limits.retainedMax, memory.retained.count);
   t.equal(memory.counters.length, count.COUNTER_COUNT);
+  t.end();
+});
+
+t.test('[MQTT-3.1.2-24] whose packets we leave unread is not silent while it reads ours', (t) => {
+  const broker = makeBroker();
+  const clock = { nowMs: 0 };
+  pass(broker, clock, 0);
+  const slow = connected(broker, { clientId: 'slow', keepAlive: 10 });
+  slow.send(subscribe(1, ['#', 0]));
+  const publisher = connected(broker, { clientId: 'publisher' });
+  slow.link.drain();
+  slow.link.capacity = 16;
+  for (let i = 0; i < 10; i++) publisher.send(publish('a', 'x'.repeat(100)));
+  for (let i = 0; i < 40; i++) publisher.send(publish('a', '')); // to the last bytes
+  slow.send(concat(pingreq(), pingreq(), pingreq()));
+  t.notOk(slow.link.reading, 'its outbox is full: there is no room for PINGRESP');
+  for (let second = 0; second < 40; second++) {
+    slow.resume();
+    for (let i = 0; i < 40; i++) publisher.send(publish('a', ''));
+    if (!slow.link.closed) slow.send(pingreq());
+    pass(broker, clock, 1000);
+  }
+  t.notOk(slow.link.closed, 'sixteen bytes a second are a sign of life');
+  for (let second = 0; second < 16; second++) pass(broker, clock, 1000);
+  t.ok(slow.link.closed, 'nothing at all is none');
+  checkInvariants(broker);
   t.end();
 });

@@ -72,10 +72,7 @@ export class Replays {
    */
   add(row: number): void {
     const session = this.#subscriptions.session[row];
-    if (this.#waiting[row] !== 0) {
-      if (this.firstRow[session] === row) this.#moveCursor(session, ROOT);
-      return; // it waits already, and will begin with the first topic
-    }
+    this.drop(row); // if it waits already, it begins again, after the others
     const last = this.#lastRow[session];
     this.#waiting[row] = 1;
     this.#nextRow[row] = NONE;

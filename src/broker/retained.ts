@@ -44,11 +44,8 @@ export class Retained {
       tree.prune(node);
       return false;
     }
-    if (before !== NONE) { // first, so that a full store still takes news of topics it knows
-      this.store.release(before);
-      tree.value[node] = NONE;
-      this.count--;
-    }
+    // First, so that a full store still takes news of topics it knows.
+    if (before !== NONE) this.#forget(node);
     const message = this.store.store(topicStart, topicEnd, payloadStart, payloadEnd, flags);
     if (message === NONE) {
       tree.prune(node);
@@ -61,9 +58,13 @@ export class Retained {
 
   /** Forgets the message at a node that `find` gave. */
   clear(node: number): void {
+    this.#forget(node);
+    this.tree.prune(node);
+  }
+
+  #forget(node: number): void {
     this.store.release(this.tree.value[node]);
     this.tree.value[node] = NONE;
     this.count--;
-    this.tree.prune(node);
   }
 }

@@ -101,6 +101,7 @@ export function deliver(
   memory.queued.release(message);
   // Not before: what is transmitted may be laid out where this message stands, in the scratch.
   for (let i = 0; i < matches; i++) {
+    if (subscriptions.matchedQos[i] === 0) continue; // it has the message, and nothing was queued
     const slot = memory.sessions.slot[subscriptions.matchedSessions[i]];
     if (slot !== NONE) transmitWaiting(broker, memory.connections[slot]);
   }

@@ -2,6 +2,7 @@
 // random use. Runs on Node and on XS.
 
 import t from 'tap';
+import { ascii } from '../support/packets.js';
 import { Random } from '../support/random.js';
 import { Deliveries, PUBLISHED, QUEUED, RELEASED } from '../../src/session/deliveries.js';
 import { MessageStore } from '../../src/session/messages.js';
@@ -62,6 +63,71 @@ t.test('4.4: rows go out in order under new identifiers, as far as the window al
   t.end();
 });
 
+t.test('dropSameTopic compares whole topics, over any blocks, and nothing of the payload', (t) => {
+  const text = 'abcdefghijklmnopqrstuvwxyz0123456789'.repeat(2);
+  for (const blockBytes of [1, 2, 3, 16, 64]) {
+    const memory = new Uint8Array(300 + 400);
+    const store = new MessageStore(memory, 300, blockBytes, Math.floor(400 / blockBytes), 2);
+    const deliveries = new Deliveries(store, 1, 2, 1);
+    let wrong = '';
+    for (const length of [1, 2, 13, 14, 15, 16, 29, 30, 31, 62, 63, 70]) {
+      const topic = text.slice(0, length);
+      for (const other of [topic, `!${topic.slice(1)}`, `${topic.slice(0, -1)}!`, `${topic}!`]) {
+        memory.set([0, topic.length, ...ascii(topic), ...ascii('payload')]);
+        const end = 2 + topic.length;
+        const message = store.store(2, end, end, end + 7, QOS_1);
+        deliveries.append(0, message, QOS_1);
+        store.release(message);
+        memory.set([0, other.length, ...ascii(other), ...ascii('other')]);
+        const dropped = deliveries.dropSameTopic(0, 0, 2 + other.length) !== NONE;
+        if (dropped !== (other === topic)) wrong += `${topic} and ${other}\n`;
+        deliveries.clear(0);
+      }
+    }
+    t.equal(wrong, '', `blocks of ${blockBytes}`);
+  }
+  t.end();
+});
+
+t.test('QoS 0 leaves the queue when it goes out, also from behind rows in flight', (t) => {
+  const deliveries = makeDeliveries(1, 4, 2);
+  append(deliveries, 0, 'a', 1);
+  append(deliveries, 0, 'b', 1, 0);
+  append(deliveries, 0, 'c', 1);
+  t.same(deliveries.transmit(0, deliveries.toTransmit(0)), 1);
+  const row = deliveries.toTransmit(0);
+  t.equal(deliveries.flags[row], 0);
+  deliveries.sentOnce(0, row);
+  t.same(transmitAll(deliveries, 0), [2]);
+  t.same(statesOf(deliveries, 0), [PUBLISHED, PUBLISHED]);
+  t.same([deliveries.counts[0], deliveries.inflight[0], deliveries.bytes[0]], [2, 2, 4]);
+  t.end();
+});
+
+t.test('a session that was forgotten starts again in order, under new identifiers', (t) => {
+  const deliveries = makeDeliveries(1, 5, 2);
+  for (const topic of ['a', 'b', 'c']) append(deliveries, 0, topic);
+  t.same(transmitAll(deliveries, 0), [1, 2]);
+  deliveries.restart(0);
+  t.same(statesOf(deliveries, 0), [QUEUED, QUEUED, QUEUED]);
+  t.equal(deliveries.inflight[0], 0);
+  t.same(transmitAll(deliveries, 0), [3, 4]);
+  t.end();
+});
+
+t.test('identifiers stay within their part and go round in it', (t) => {
+  const store = new MessageStore(new Uint8Array(1000), 100, 16, 16, 2);
+  const deliveries = new Deliveries(store, 1, 4, 2, 3);
+  const ids: number[] = [];
+  for (let i = 0; i < 7; i++) {
+    append(deliveries, 0, 'a');
+    ids.push(deliveries.transmit(0, deliveries.toTransmit(0)));
+    deliveries.remove(0, deliveries.find(0, ids.at(-1)!));
+  }
+  t.same(ids, [1, 2, 3, 1, 2, 3, 1]);
+  t.end();
+});
+
 t.test('4.3.3: PUBREC lets the message go, its identifier stays until PUBCOMP', (t) => {
   const deliveries = makeDeliveries(1, 4, 2);
   append(deliveries, 0, 'a', 20, QOS_2);
@@ -113,15 +179,18 @@ t.test('dropOldest and dropSameTopic take rows that are not in flight only', (t)
   const deliveries = makeDeliveries(1, 10, 1);
   for (const topic of ['a', 'b', 'a', 'c', 'a']) append(deliveries, 0, topic, 5);
   t.same(transmitAll(deliveries, 0), [1]);
-  const like = append(deliveries, 0, 'a');
-  t.ok(deliveries.dropSameTopic(0, like), 'the second a');
+  append(deliveries, 0, 'a');
+  const { memory } = deliveries.store.blocks;
+  memory.set([0, 1, 0x61]);
+  t.not(deliveries.dropSameTopic(0, 0, 3), NONE, 'the second a');
   t.same([deliveries.counts[0], deliveries.bytes[0]], [5, 25]);
-  t.ok(deliveries.dropOldest(0), 'b');
-  const unlike = append(deliveries, 0, 'z');
+  t.not(deliveries.dropOldest(0), NONE, 'b');
+  append(deliveries, 0, 'z');
+  memory.set([0, 1, 0x7a]);
   deliveries.dropOldest(0);
   t.equal(deliveries.counts[0], 4, 'c');
-  t.ok(deliveries.dropSameTopic(0, unlike), 'itself, the only one');
-  while (deliveries.dropOldest(0)) continue;
+  t.not(deliveries.dropSameTopic(0, 0, 3), NONE, 'itself, the only one');
+  while (deliveries.dropOldest(0) !== NONE) continue;
   t.same(statesOf(deliveries, 0), [PUBLISHED]);
   t.same([deliveries.head[0] === deliveries.tail[0], deliveries.cursor[0]], [true, NONE]);
   append(deliveries, 0, 'n');
@@ -227,7 +296,7 @@ function step(random: Random, deliveries: Deliveries, queue: number, model: Mode
       return 'resume';
     case 'drop': {
       const first = rows.findIndex(({ state }) => state === QUEUED);
-      if (deliveries.dropOldest(queue) !== first >= 0) return 'drop: answer';
+      if (deliveries.dropOldest(queue) !== NONE !== first >= 0) return 'drop: answer';
       if (first >= 0) rows.splice(first, 1);
       return 'drop';
     }

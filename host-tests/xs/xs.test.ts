@@ -8,7 +8,7 @@ declare const HOST_TESTS: string;
 
 /** Deterministic suites, relative to this folder: what needs nothing of Node. */
 const SUITES = [
-  'controls.ts', 'budget.ts', '../wire/decode.test.ts', '../wire/encode.test.ts',
+  'controls.ts', 'budget.ts', 'budget-client.ts', '../wire/decode.test.ts', '../wire/encode.test.ts',
   '../wire/frame.test.ts', '../wire/packet-ids.test.ts', '../wire/topic.test.ts',
   '../wire/vectors.test.ts', '../session/blocks.test.ts', '../session/boxes.test.ts',
   '../session/deliveries.test.ts', '../session/messages.test.ts', '../broker/acknowledge.test.ts',

@@ -95,7 +95,7 @@ export function deliver(
       message = memory.queued.store(topicStart, topicEnd, payloadStart, payloadEnd, qos << 1);
     }
     if (message === NONE) drop(broker, count.DROPPED_QUEUE_FULL);
-    else enqueue(broker, session, message, granted << 1);
+    else enqueue(broker, session, message, granted << 1, topicStart, topicEnd);
   }
   if (message === NONE) return;
   memory.queued.release(message);
@@ -126,12 +126,15 @@ function deliverNow(
 }
 
 /** Puts the message into the queue of a session, or drops and counts it when that is full. */
-function enqueue(broker: Broker, session: number, message: number, flags: number): void {
+function enqueue(
+  broker: Broker, session: number, message: number, flags: number, topicStart: number,
+  topicEnd: number,
+): void {
   const { deliveries, queued } = broker.memory;
   const byteCount = queued.topicBytes[message] + queued.payloadBytes[message];
   while (!hasRoom(broker, session, byteCount)) {
     drop(broker, count.DROPPED_SESSION_FULL);
-    if (!makeRoom(broker, session, message)) return;
+    if (!makeRoom(broker, session, topicStart, topicEnd)) return;
   }
   if (deliveries.freeRows === 0) {
     drop(broker, count.DROPPED_QUEUE_FULL);
@@ -140,13 +143,16 @@ function enqueue(broker: Broker, session: number, message: number, flags: number
   deliveries.append(session, message, flags);
 }
 
-function makeRoom(broker: Broker, session: number, message: number): boolean {
+function makeRoom(
+  broker: Broker, session: number, topicStart: number, topicEnd: number,
+): boolean {
   const deliveries = broker.memory.deliveries;
   switch (broker.limits.queueFull) {
     case QueueFull.DROP_OLDEST:
-      return deliveries.dropOldest(session);
+      return deliveries.dropOldest(session) !== NONE;
     case QueueFull.KEEP_LATEST:
-      return deliveries.dropSameTopic(session, message) || deliveries.dropOldest(session);
+      return deliveries.dropSameTopic(session, topicStart - 2, topicEnd) !== NONE ||
+        deliveries.dropOldest(session) !== NONE;
     default:
       return false;
   }

@@ -25,6 +25,8 @@ export const RELEASED = 2;
 export class Deliveries {
   readonly store: MessageStore;
   readonly inflightMax: number;
+  /** Identifiers go from 1 to here; the owner may want those above for other packets. */
+  readonly packetIdMax: number;
   freeRows: number;
 
   /** Columns by row. */
@@ -43,15 +45,20 @@ export class Deliveries {
   readonly inflight: Uint16Array;
   /** Bytes of topics and payloads that wait in the queue. */
   readonly bytes: Float64Array;
-  readonly #lastPacketId: Uint16Array;
+  /** The identifier given last. */
+  readonly lastPacketId: Uint16Array;
 
   #freeHead = NONE;
   #freshStart = 0;
   #previous = NONE;
 
-  constructor(store: MessageStore, queueCount: number, rowCount: number, inflightMax: number) {
+  constructor(
+    store: MessageStore, queueCount: number, rowCount: number, inflightMax: number,
+    packetIdMax: number = 0xffff,
+  ) {
     this.store = store;
     this.inflightMax = inflightMax;
+    this.packetIdMax = packetIdMax;
     this.freeRows = rowCount;
     this.message = unusedColumn(rowCount, store.blocks.blockCount);
     this.packetId = new Uint16Array(rowCount);
@@ -64,27 +71,50 @@ export class Deliveries {
     this.counts = new Uint32Array(queueCount);
     this.inflight = new Uint16Array(queueCount);
     this.bytes = new Float64Array(queueCount);
-    this.#lastPacketId = new Uint16Array(queueCount);
+    this.lastPacketId = new Uint16Array(queueCount);
   }
 
-  /** Adds `message`, held once more, at the tail; there must be a free row. */
-  append(queue: number, message: number, flags: number): void {
+  /** Adds `message`, held once more, at the tail; there must be a free row. Returns the row. */
+  append(queue: number, message: number, flags: number): number {
+    const row = this.#link(queue, message, flags, QUEUED, 0);
+    if (this.cursor[queue] === NONE) this.cursor[queue] = row;
+    this.bytes[queue] += this.#messageBytes(message);
+    this.store.hold(message);
+    return row;
+  }
+
+  /**
+   * Adds a row that was in flight when it was saved, behind the others, so that it is transmitted
+   * again. A message that is not released is held once more.
+   */
+  appendInFlight(
+    queue: number, message: number, flags: number, state: number, packetId: number,
+  ): void {
+    const row = this.#link(queue, message, flags, state, packetId);
+    if (this.cursor[queue] === NONE) this.cursor[queue] = row;
+    this.inflight[queue]++;
+    if (state === RELEASED) return;
+    this.bytes[queue] += this.#messageBytes(message);
+    this.store.hold(message);
+  }
+
+  #link(
+    queue: number, message: number, flags: number, state: number, packetId: number,
+  ): number {
     let row = this.#freeHead;
     if (row === NONE) row = this.#freshStart++;
     else this.#freeHead = this.next[row];
     this.freeRows--;
     this.message[row] = message;
-    this.packetId[row] = 0;
-    this.state[row] = QUEUED;
+    this.packetId[row] = packetId;
+    this.state[row] = state;
     this.flags[row] = flags;
     this.next[row] = NONE;
     if (this.head[queue] === NONE) this.head[queue] = row;
     else this.next[this.tail[queue]] = row;
     this.tail[queue] = row;
-    if (this.cursor[queue] === NONE) this.cursor[queue] = row;
     this.counts[queue]++;
-    this.bytes[queue] += this.#messageBytes(message);
-    this.store.hold(message);
+    return row;
   }
 
   #messageBytes(message: number): number {
@@ -106,8 +136,8 @@ export class Deliveries {
   }
 
   #nextPacketId(queue: number): number {
-    const last = this.#lastPacketId[queue];
-    return last === 0xffff ? 1 : last + 1;
+    const last = this.lastPacketId[queue];
+    return last === this.packetIdMax ? 1 : last + 1;
   }
 
   /**
@@ -118,14 +148,38 @@ export class Deliveries {
     this.cursor[queue] = this.next[row];
     if (this.state[row] === QUEUED) {
       this.state[row] = PUBLISHED;
-      this.packetId[row] = this.#lastPacketId[queue] = this.#nextPacketId(queue);
+      this.packetId[row] = this.lastPacketId[queue] = this.#nextPacketId(queue);
       this.inflight[queue]++;
     }
     return this.packetId[row];
   }
 
+  /**
+   * The row that `toTransmit` gave has gone out with QoS 0: nobody will acknowledge it, it leaves
+   * the queue.
+   */
+  sentOnce(queue: number, row: number): void {
+    let previous = NONE;
+    for (let at = this.head[queue]; at !== row; at = this.next[at]) previous = at;
+    this.#unlink(queue, row, previous);
+  }
+
   /** The connection is new: transmit what is in flight again, from the oldest on. */
   resume(queue: number): void {
+    this.cursor[queue] = this.head[queue];
+  }
+
+  /**
+   * The peer has forgotten the session: what it had not acknowledged waits again as it did at
+   * first, in its order. No row may be RELEASED.
+   */
+  restart(queue: number): void {
+    let row = this.head[queue];
+    for (; row !== NONE && this.state[row] !== QUEUED; row = this.next[row]) {
+      this.state[row] = QUEUED;
+      this.packetId[row] = 0;
+    }
+    this.inflight[queue] = 0;
     this.cursor[queue] = this.head[queue];
   }
 
@@ -158,37 +212,38 @@ export class Deliveries {
     this.#unlink(queue, row, this.#previous);
   }
 
-  /** Drops the oldest row that is not in flight; false when there is none. */
-  dropOldest(queue: number): boolean {
-    return this.#dropQueued(queue, NONE);
+  /** Drops the oldest row that is not in flight and returns it, or NONE when there is none. */
+  dropOldest(queue: number): number {
+    return this.#dropQueued(queue, 0, 0);
   }
 
   /**
-   * Drops the oldest row that is not in flight and has the topic of `message`; false when there is
-   * none.
+   * Drops the oldest row that is not in flight and has the topic that ends at `topicEnd` of the
+   * memory, behind its two length bytes at `start`, and returns it, or NONE when there is none.
    */
-  dropSameTopic(queue: number, message: number): boolean {
-    return this.#dropQueued(queue, message);
+  dropSameTopic(queue: number, start: number, topicEnd: number): number {
+    return this.#dropQueued(queue, start, topicEnd - start);
   }
 
-  #dropQueued(queue: number, sameTopicAs: number): boolean {
+  /** The first row whose message begins with those bytes: any, if there are none. */
+  #dropQueued(queue: number, start: number, byteCount: number): number {
     let previous = NONE;
     for (let row = this.head[queue]; row !== NONE; row = this.next[row]) {
       if (this.state[row] === QUEUED &&
-          (sameTopicAs === NONE || this.store.sameTopic(this.message[row], sameTopicAs))) {
+          this.store.blocks.equals(this.message[row], start, byteCount)) {
         this.#unlink(queue, row, previous);
-        return true;
+        return row;
       }
       previous = row;
     }
-    return false;
+    return NONE;
   }
 
   /** Empties the queue and starts its identifiers afresh. */
   clear(queue: number): void {
     while (this.head[queue] !== NONE) this.#unlink(queue, this.head[queue], NONE);
     this.inflight[queue] = 0;
-    this.#lastPacketId[queue] = 0;
+    this.lastPacketId[queue] = 0;
   }
 
   #unlink(queue: number, row: number, previous: number): void {

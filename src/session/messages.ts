@@ -129,20 +129,4 @@ export class MessageStore {
     at = encodeUint16(blocks.memory, at, packetId);
     return blocks.read(message, topic, at, payload);
   }
-
-  /** Whether two messages of this store have the same topic. */
-  sameTopic(one: number, other: number): boolean {
-    const topicBytes = this.topicBytes[one];
-    if (topicBytes !== this.topicBytes[other]) return false;
-    const blocks = this.blocks;
-    for (let left = topicBytes + 2; left > 0; left -= blocks.blockBytes) {
-      const at = blocks.base + other * blocks.blockBytes;
-      if (!blocks.equals(one, at, left < blocks.blockBytes ? left : blocks.blockBytes)) {
-        return false;
-      }
-      one = blocks.next[one];
-      other = blocks.next[other];
-    }
-    return true;
-  }
 }

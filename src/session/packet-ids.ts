@@ -9,6 +9,8 @@
 export class PacketIdSets {
   readonly counts: Uint16Array;
   readonly perSetMax: number;
+  /** Cells of each set. */
+  readonly cellCount: number;
   readonly #cells: Uint16Array;
   readonly #mask: number;
   /** Identifiers of each set that do not sit in their own cell; usually none. */
@@ -22,6 +24,7 @@ export class PacketIdSets {
     this.#displaced = new Uint16Array(setCount);
     this.#cells = new Uint16Array(setCount * size);
     this.#mask = size - 1;
+    this.cellCount = size;
   }
 
   /** Whether `packetId`, 1 to 65,535, is in the set. */
@@ -74,6 +77,11 @@ export class PacketIdSets {
       }
     }
     return true;
+  }
+
+  /** The identifier in that cell of the set, 0 to `cellCount` - 1, or 0; for who saves the set. */
+  inCell(set: number, cell: number): number {
+    return this.#cells[set * this.cellCount + cell];
   }
 
   /** Empties the set. */

@@ -51,11 +51,16 @@ export const INCOMPLETE = -1;
 export const MALFORMED = -0x81;
 export const PROTOCOL_ERROR = -0x82;
 export const UNSUPPORTED_LEVEL = -0x84;
+export const CLIENT_IDENTIFIER_NOT_VALID = -0x85;
+/** No connection, and nothing that keeps the message until there is one. */
+export const SERVER_UNAVAILABLE = -0x88;
 export const TOPIC_FILTER_INVALID = -0x8f;
 export const TOPIC_NAME_INVALID = -0x90;
 /** More unfinished QoS 2 messages than the receiver takes. */
 export const RECEIVE_MAXIMUM_EXCEEDED = -0x93;
 export const TOO_LARGE = -0x95;
+/** A table, queue or store of our own is full. */
+export const QUOTA_EXCEEDED = -0x97;
 
 /** "No such index" in every table and list of the core. */
 export const NONE = -1;

@@ -1,0 +1,204 @@
+// What the client costs on XS, in XS only: bytecodes of a publish, and proof that its steady state
+// allocates nothing: publishing and receiving at every QoS, keep-alive, losing the broker and coming
+// back. Figures are exact, so they are tests.
+import tap from 'tap';
+import { Client } from '../../src/client/client.js';
+import { clientLimits } from '../../src/client/limits.js';
+import type { ClientObserver } from '../../src/client/options.js';
+import { CONNECTED, WAITING } from '../../src/client/states.js';
+import type { Link } from '../../src/link.js';
+import { ascii, publish } from '../support/packets.js';
+import { measure, type Cost } from './measure.js';
+
+const TOPIC = ascii('maison/salon/temperature');
+const PAYLOAD = ascii('21.4 ');
+const OPERATIONS = 3000;
+
+/** A link that takes everything, and remembers where the last write stood. */
+class SinkLink implements Link {
+  writableBytes = 65536;
+  lastStart = 0;
+  lastEnd = 0;
+
+  write(_source: Uint8Array, start: number, end: number): void {
+    this.lastStart = start;
+    this.lastEnd = end;
+  }
+
+  setReading(): void {}
+
+  close(): void {}
+}
+
+class Silent implements ClientObserver {
+  messages = 0;
+
+  connected(): void {}
+
+  refused(): void {}
+
+  ended(): void {}
+
+  closed(): void {}
+
+  message(): boolean {
+    this.messages++;
+    return true;
+  }
+
+  subscribed(): void {}
+
+  unsubscribed(): void {}
+
+  delivered(): void {}
+
+  dropped(): void {}
+}
+
+interface Bench {
+  client: Client;
+  link: SinkLink;
+  observer: Silent;
+  clock: { nowMs: number };
+}
+
+function makeClient(): Bench {
+  const link = new SinkLink();
+  const observer = new Silent();
+  const limits = clientLimits({
+    packetBytesMax: 256, inboxBytes: 512, outboxBytes: 512, acknowledgementBytes: 32,
+    subscriptionsMax: 4, filterBytes: 256, queuedMax: 16, queueBytes: 2048, messageBlockBytes: 32,
+    inflightMax: 8, receiveMax: 8,
+  });
+  const client = new Client(limits, {
+    open: () => link, random: () => 0, wake: () => {}, protocolLevel: 4, clientId: ascii('salon'),
+    cleanSession: false, keepAliveSeconds: 10, queueQos0: false, observer,
+  });
+  const bench = { client, link, observer, clock: { nowMs: 0 } };
+  client.tick(0);
+  client.connect();
+  accept(bench);
+  return bench;
+}
+
+/** The link opens and the broker accepts, with its session. */
+function accept({ client }: Bench): void {
+  client.opened();
+  client.flush();
+  answer(client, 0x20, 0x0100);
+}
+
+/** Four bytes from the broker, as if read from a socket. */
+function answer(client: Client, firstByte: number, id: number): void {
+  const at = client.receiveStart;
+  const bytes = client.bytes;
+  bytes[at] = firstByte;
+  bytes[at + 1] = 2;
+  bytes[at + 2] = id >> 8;
+  bytes[at + 3] = id;
+  client.received(4);
+  client.flush();
+}
+
+/** Identifier of the PUBLISH on TOPIC that began the last write. */
+function lastId({ client, link }: Bench): number {
+  const at = link.lastStart + 4 + TOPIC.length;
+  return client.bytes[at] << 8 | client.bytes[at + 1];
+}
+
+function free(t: Pick<typeof tap, 'comment' | 'equal'>, title: string, operation: () => void): Cost {
+  const cost = measure((n) => {
+    for (let i = 0; i < n; i++) operation();
+  }, OPERATIONS);
+  t.comment(`${title}: ${cost.bytecodes} bytecodes`);
+  t.equal(cost.slots, 0, `${title}: not one slot`);
+  t.equal(cost.chunkBytes, 0, `${title}: not one chunk byte`);
+  t.equal(cost.collections, 0, `${title}: no collection`);
+  return cost;
+}
+
+tap.test('publishing, QoS 0, connected', (t) => {
+  const { client } = makeClient();
+  const cost = free(t, 'publish', () => {
+    client.publish(TOPIC, PAYLOAD, 0, false);
+    client.flush();
+  });
+  t.ok(cost.bytecodes <= 1500, `at most 1500 bytecodes, flush and loop included: ${cost.bytecodes}`);
+  t.equal(client.counters.messagesSent, 5 * OPERATIONS + 0, 'all sent');
+  t.end();
+});
+
+tap.test('publishing, QoS 1 and 2, with all acknowledgements', (t) => {
+  const bench = makeClient();
+  const { client } = bench;
+  free(t, 'QoS 1', () => {
+    client.publish(TOPIC, PAYLOAD, 1, true);
+    client.flush();
+    answer(client, 0x40, lastId(bench));
+  });
+  free(t, 'QoS 2', () => {
+    client.publish(TOPIC, PAYLOAD, 2, false);
+    client.flush();
+    const id = lastId(bench);
+    answer(client, 0x50, id);
+    answer(client, 0x70, id);
+  });
+  t.equal(client.waitingCount, 0, 'all delivered');
+  t.equal(client.state, CONNECTED);
+  t.end();
+});
+
+tap.test('receiving at every QoS', (t) => {
+  const { client, observer } = makeClient();
+  for (const qos of [0, 1, 2]) {
+    const packet = publish(TOPIC, PAYLOAD, { qos, id: 7 });
+    free(t, `QoS ${qos}`, () => {
+      client.bytes.set(packet, client.receiveStart);
+      client.received(packet.length);
+      if (qos === 2) answer(client, 0x62, 7);
+      client.flush();
+    });
+  }
+  t.equal(observer.messages, 3 * 5 * OPERATIONS, 'all told');
+  t.end();
+});
+
+tap.test('time and keep-alive', (t) => {
+  const { client, clock } = makeClient();
+  free(t, 'four ticks of 3 s, a ping among them', () => {
+    for (let i = 0; i < 4; i++) {
+      client.tick(clock.nowMs += 3000);
+      client.flush();
+    }
+    const at = client.receiveStart;
+    client.bytes[at] = 0xd0;
+    client.bytes[at + 1] = 0;
+    client.received(2);
+  });
+  t.equal(client.state, CONNECTED, 'kept alive');
+  t.end();
+});
+
+tap.test('losing the broker, keeping messages, coming back', (t) => {
+  const bench = makeClient();
+  const { client, clock } = bench;
+  client.subscribe(ascii('maison/#'), 1);
+  client.flush();
+  const suback = Uint8Array.of(0x90, 3, 0xff, 0xfc, 1);
+  client.bytes.set(suback, client.receiveStart);
+  client.received(suback.length);
+  free(t, 'lose, keep two, connect, send them', () => {
+    client.disconnected();
+    client.publish(TOPIC, PAYLOAD, 1, true);
+    client.publish(TOPIC, PAYLOAD, 1, true);
+    client.tick(clock.nowMs += 61_000);
+    accept(bench);
+    const id = lastId(bench);
+    answer(client, 0x40, id);
+    answer(client, 0x40, id === 0xffff - 4 ? 1 : id + 1);
+  });
+  t.equal(client.waitingCount, 0, 'all delivered');
+  client.disconnected();
+  t.equal(client.state, WAITING);
+  t.end();
+});

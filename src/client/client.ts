@@ -1,0 +1,321 @@
+// The client: one link to a broker, opened again whenever it is lost, and time. A platform
+// constructs it with a way to open links and reports what happens to the link through `opened`,
+// `received`, `writable`, `disconnected`; it calls `flush` at the end of a turn and `tick` several
+// times a second to once a second. The application calls `connect`, `publish`, `subscribe`,
+// `unsubscribe`, `disconnect`. What comes in goes by receive.ts, what goes out by outgoing.ts.
+//
+// Invariants: no method throws for anything a broker or a network does, none blocks, none allocates
+// after construction; what was taken into the queue leaves it acknowledged, or dropped and told.
+
+import type { Link } from '../link.js';
+import { ACCEPTED, DISCONNECT, NONE, PINGREQ } from '../wire/codes.js';
+import { EMPTY_PACKET_BYTES, encodeEmpty } from '../wire/encode.js';
+import { Packet } from '../wire/packet.js';
+import { BackOff } from './back-off.js';
+import { connectPacketBytes, encodeConnectOf } from './connect.js';
+import { ClientCounters } from './counters.js';
+import { GIVE_UP, KeepAlive, PING } from './keep-alive.js';
+import type { ClientLimits } from './limits.js';
+import { ClientMemory } from './memory.js';
+import { checkConnectOptions, type ClientOptions } from './options.js';
+import { publish, resumeSession, startSession, transmitWaiting } from './outgoing.js';
+import { APPLICATION, OWN_OUTBOX, Receiver } from './receive.js';
+import {
+  CLOSED, CLOSING, CONNECT_REFUSED, CONNECT_TIMEOUT, CONNECTED, CONNECTING, LINK_LOST, OPENING,
+  PING_TIMEOUT, WAITING,
+} from './states.js';
+import { subscribe, unsubscribe } from './subscribe.js';
+
+export class Client {
+  readonly limits: ClientLimits;
+  readonly options: ClientOptions;
+  readonly memory: ClientMemory;
+  readonly bytes: Uint8Array;
+  readonly counters = new ClientCounters();
+  /** The packet being handled. */
+  readonly packet = new Packet();
+  readonly #receiver: Receiver;
+  state = CLOSED;
+  /** Something must wait until the outbox is empty. */
+  blocked = false;
+  link: Link | null = null;
+  #dirty = false;
+  #lastTickMs = NaN;
+  /** Since the state began, or, in CLOSING, since the link took bytes. */
+  #stateMs = 0;
+  /** The wait before the next attempt. */
+  #delayMs = 0;
+  readonly #backOff: BackOff;
+  readonly #keepAlive: KeepAlive;
+  /** DISCONNECT is in the outbox. */
+  #saidGoodbye = false;
+
+  /**
+   * Throws RangeError for limits that contradict each other, as `checkClientLimits` does, and for
+   * options that no CONNECT can carry.
+   */
+  constructor(limits: ClientLimits, options: ClientOptions) {
+    this.limits = limits;
+    checkConnectOptions(options);
+    this.options = options;
+    this.memory = new ClientMemory(limits);
+    this.bytes = this.memory.bytes;
+    this.#receiver = new Receiver(this);
+    this.#backOff = new BackOff(limits, options.random);
+    this.#keepAlive = new KeepAlive(options.keepAliveSeconds * 1000, limits.pingTimeoutMs);
+    const byteCount = connectPacketBytes(options);
+    if (byteCount > limits.packetBytesMax) {
+      throw new RangeError(`CONNECT takes ${byteCount} bytes with this identifier, will and ` +
+        `login, more than packetBytesMax, which is ${limits.packetBytesMax}`);
+    }
+  }
+
+  // The application.
+
+  /** Opens a link, and again whenever it is lost, until `disconnect`. Idempotent. */
+  connect(): void {
+    if (this.state === CLOSING) this.#closeLink(false);
+    if (this.state !== CLOSED) return;
+    this.#backOff.reset();
+    this.#open();
+  }
+
+  /**
+   * Publishes: topic and payload are copied, QoS is 0 to 2. Returns OK when a QoS 0 message is on
+   * its way; a handle > 0 when the message is kept until the broker has it, which
+   * `observer.delivered` tells; or why it was not taken: TOPIC_NAME_INVALID, MALFORMED (not UTF-8),
+   * TOO_LARGE, PROTOCOL_ERROR (another QoS), QUOTA_EXCEEDED (the queue is full), SERVER_UNAVAILABLE
+   * (QoS 0, which is not kept, and no broker).
+   */
+  publish(topic: Uint8Array, payload: Uint8Array, qos: number, retain: boolean): number {
+    return publish(this, topic, payload, qos, retain);
+  }
+
+  /**
+   * Asks for messages that match `filter`, at QoS 0 to 2; again with every new session. Returns OK,
+   * TOPIC_FILTER_INVALID, MALFORMED, TOO_LARGE, PROTOCOL_ERROR (another QoS) or QUOTA_EXCEEDED.
+   */
+  subscribe(filter: Uint8Array, qos: number): number {
+    return subscribe(this, filter, qos);
+  }
+
+  /** The reverse, also for a filter that a session kept from earlier. Returns as `subscribe`. */
+  unsubscribe(filter: Uint8Array): number {
+    return unsubscribe(this, filter);
+  }
+
+  /** Messages that wait for the broker or its acknowledgement. */
+  get waitingCount(): number {
+    return this.memory.deliveries.counts[0];
+  }
+
+  /** Takes up reading after `observer.message` answered false. */
+  resume(): void {
+    this.#receiver.resume(APPLICATION);
+  }
+
+  /**
+   * Ends the connection with DISCONNECT, after what is in the outbox, and opens no other. What was
+   * not acknowledged stays kept. `observer.closed` tells when it is done, which may be at once.
+   */
+  disconnect(): void {
+    if (this.state === CLOSED || this.state === CLOSING) return;
+    if (this.state !== CONNECTED) {
+      this.#closeLink(false);
+      return;
+    }
+    this.#enter(CLOSING);
+    this.#flushLink();
+  }
+
+  // The platform.
+
+  /** Where the next bytes that come from the broker belong in `bytes`, */
+  get receiveStart(): number {
+    return this.memory.inbox.base + this.memory.inbox.count;
+  }
+
+  /** and how many of them there is room for. 0 while reading is stopped. */
+  get room(): number {
+    return this.#receiver.room;
+  }
+
+  /** The link is open. */
+  opened(): void {
+    if (this.state !== OPENING) return;
+    this.#enter(CONNECTING);
+    const at = this.memory.outbox.reserve(connectPacketBytes(this.options));
+    this.sent(encodeConnectOf(this.options, this.bytes, at)); // [MQTT-3.1.0-1]
+  }
+
+  /** The platform has put `byteCount` bytes at `receiveStart`: at most `room`. */
+  received(byteCount: number): void {
+    if (this.state !== CONNECTED && this.state !== CONNECTING) return;
+    this.#receiver.received(byteCount);
+  }
+
+  /** The link takes bytes again. */
+  writable(): void {
+    this.#flushLink();
+    this.#receiver.resume(OWN_OUTBOX);
+  }
+
+  /** The link is lost, or could not be opened. The platform closes it. */
+  disconnected(): void {
+    if (this.link === null) return;
+    if (this.state === CLOSING) this.#closeLink(false);
+    else this.lose(LINK_LOST);
+  }
+
+  /** Whether `flush` has something to do. */
+  get dirty(): boolean {
+    return this.#dirty;
+  }
+
+  /** Hands what was encoded in this turn to the link, in one write. */
+  flush(): void {
+    this.#dirty = false;
+    this.#flushLink();
+  }
+
+  /**
+   * Time passes: `nowMs` counts milliseconds from anywhere, and never back. Then call `flush`. A
+   * platform that was asleep itself counts little of that time: its peer could not be heard.
+   */
+  tick(nowMs: number): void {
+    const elapsedMs = nowMs >= this.#lastTickMs ? nowMs - this.#lastTickMs : 0;
+    this.#lastTickMs = nowMs;
+    this.#stateMs += elapsedMs;
+    switch (this.state) {
+      case WAITING:
+        if (this.#stateMs >= this.#delayMs) this.#open();
+        break;
+      case OPENING:
+      case CONNECTING:
+        if (this.#stateMs >= this.limits.connectTimeoutMs) this.lose(CONNECT_TIMEOUT);
+        break;
+      case CONNECTED:
+        this.#age(elapsedMs);
+        break;
+      case CLOSING:
+        if (this.#stateMs >= this.limits.pingTimeoutMs) this.#closeLink(false);
+        break;
+    }
+  }
+
+  // Inside: for the other files of the client, and for this one.
+
+  /**
+   * Where `byteCount` bytes fit into the outbox and leave room for acknowledgements, after a flush
+   * if need be, or NONE.
+   */
+  reserve(byteCount: number): number {
+    const outbox = this.memory.outbox;
+    const wanted = byteCount + this.limits.acknowledgementBytes;
+    const at = outbox.reserve(wanted);
+    if (at !== NONE || this.link === null) return at;
+    this.#write(this.link);
+    return outbox.reserve(wanted);
+  }
+
+  /** A packet was written into the outbox, up to `end`: it goes out with the next flush. */
+  sent(end: number): void {
+    this.memory.outbox.commit(end);
+    if (this.#dirty) return;
+    this.#dirty = true;
+    this.options.wake();
+  }
+
+  #write(link: Link): void {
+    if (this.memory.outbox.flush(link) === 0) return;
+    this.#keepAlive.sent();
+    if (this.state === CLOSING) this.#stateMs = 0;
+  }
+
+  #flushLink(): void {
+    const link = this.link;
+    if (link === null) return;
+    const outbox = this.memory.outbox;
+    this.#write(link);
+    while (this.blocked && outbox.byteCount === 0 && this.state === CONNECTED) {
+      transmitWaiting(this);
+      if (outbox.byteCount === 0) return;
+      this.#write(link);
+    }
+    if (this.state !== CLOSING || outbox.byteCount > 0) return;
+    if (!this.#saidGoodbye) {
+      this.#saidGoodbye = true;
+      const at = outbox.reserve(EMPTY_PACKET_BYTES);
+      outbox.commit(encodeEmpty(this.bytes, at, DISCONNECT)); // the last packet [MQTT-3.14.4-2]
+      this.#write(link);
+    }
+    if (outbox.byteCount === 0) this.#closeLink(true);
+  }
+
+  #enter(state: number): void {
+    this.state = state;
+    this.#stateMs = 0;
+  }
+
+  #open(): void {
+    this.#enter(OPENING);
+    this.link = this.options.open();
+  }
+
+  /** Forgets the link and what belonged to it alone. */
+  #leaveLink(): void {
+    const link = this.link;
+    this.link = null;
+    this.#receiver.reset();
+    this.memory.outbox.clear();
+    this.memory.subscriptions.interrupted();
+    this.#saidGoodbye = false;
+    this.blocked = false;
+    if (link !== null) link.close();
+  }
+
+  #closeLink(complete: boolean): void {
+    this.#leaveLink();
+    this.#enter(CLOSED);
+    this.options.observer.closed(complete);
+  }
+
+  /** The broker has sent a packet. */
+  heard(): void {
+    this.#keepAlive.heard();
+  }
+
+  /** CONNACK has come: the broker accepts, or not. */
+  answered(returnCode: number, sessionPresent: boolean): void {
+    const observer = this.options.observer;
+    if (returnCode !== ACCEPTED) {
+      this.counters.refused++;
+      observer.refused(returnCode);
+      if (this.state === CONNECTING) this.lose(CONNECT_REFUSED);
+      return;
+    }
+    this.#enter(CONNECTED);
+    this.#keepAlive.reset();
+    if (sessionPresent) resumeSession(this);
+    else startSession(this);
+    if (this.state === CONNECTED) observer.connected(sessionPresent);
+    if (this.state === CONNECTED) transmitWaiting(this);
+  }
+
+  /** The connection or the attempt has ended: waits before the next. */
+  lose(reason: number): void {
+    this.#delayMs = this.#backOff.next(this.state === CONNECTED ? this.#stateMs : 0);
+    this.#leaveLink();
+    this.#enter(WAITING);
+    this.counters.connectionsLost++;
+    this.options.observer.ended(reason);
+  }
+
+  #age(elapsedMs: number): void {
+    const due = this.#keepAlive.age(elapsedMs);
+    if (due === GIVE_UP) this.lose(PING_TIMEOUT);
+    if (due !== PING) return;
+    const at = this.reserve(EMPTY_PACKET_BYTES);
+    if (at !== NONE) this.sent(encodeEmpty(this.bytes, at, PINGREQ));
+  }
+}

@@ -1,0 +1,144 @@
+// What a broker sends after CONNACK. Called by the switch in client.ts with a decoded packet and,
+// where one may be due, room for an answer in the outbox. MQTT 3.1.1 section 4.3.
+
+import { PUBLISHED, RELEASED } from '../session/deliveries.js';
+import {
+  INCOMPLETE, NONE, OK, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBREC, PUBREL,
+  RECEIVE_MAXIMUM_EXCEEDED, SUBACK_FAILURE, SUBSCRIBE, TOO_LARGE, UNSUBSCRIBE,
+} from '../wire/codes.js';
+import { encodeAcknowledgement, SHORT_PACKET_BYTES } from '../wire/encode.js';
+import type { Client } from './client.js';
+import { transmitWaiting } from './outgoing.js';
+import { CONNECTED } from './states.js';
+
+/** The application does not take the message now. No outcome of decoding has this number. */
+export const UNREAD = -2;
+
+export function handlePublish(client: Client): number {
+  const { packet, memory } = client;
+  const { qos, packetId } = packet;
+  if (qos === 2) {
+    if (memory.packetIds.has(0, packetId)) { // again: the application has it [MQTT-4.3.3-2]
+      acknowledge(client, PUBREC, packetId);
+      return OK;
+    }
+    if (memory.packetIds.counts[0] === memory.packetIds.perSetMax) return RECEIVE_MAXIMUM_EXCEEDED;
+  }
+  const link = client.link;
+  if (!client.options.observer.message(client.bytes, packet)) return UNREAD;
+  client.counters.messagesReceived++;
+  if (qos === 0) return OK;
+  if (qos === 2) memory.packetIds.add(0, packetId);
+  // The application may have ended this connection: nothing follows DISCONNECT [MQTT-3.14.4-2].
+  if (client.link === link && client.state === CONNECTED) {
+    acknowledge(client, qos === 1 ? PUBACK : PUBREC, packetId);
+  }
+  return OK;
+}
+
+/**
+ * The start of a PUBLISH too large to be taken, framed, of which `at` to `end` have come. OK when
+ * it is acknowledged and can be skipped; INCOMPLETE; or a refusal.
+ */
+export function skipPublish(client: Client, at: number, end: number): number {
+  const { bytes, packet, memory } = client;
+  const start = packet.bodyStart;
+  const qos = packet.flags >> 1 & 3;
+  if (qos !== 0) {
+    if (start + 2 > end) return INCOMPLETE;
+    const idStart = start + 2 + (bytes[start] << 8 | bytes[start + 1]);
+    if (idStart + 2 - at > memory.inbox.capacity) return TOO_LARGE;
+    if (idStart + 2 > end) return INCOMPLETE;
+    const packetId = bytes[idStart] << 8 | bytes[idStart + 1];
+    if (packetId === 0 || idStart + 2 > packet.end) return PROTOCOL_ERROR;
+    if (qos === 2 && !memory.packetIds.has(0, packetId) && !memory.packetIds.add(0, packetId)) {
+      return RECEIVE_MAXIMUM_EXCEEDED;
+    }
+    acknowledge(client, qos === 1 ? PUBACK : PUBREC, packetId);
+  }
+  client.counters.skippedTooLarge++;
+  return OK;
+}
+
+/** There is room: the switch saw to it, and what the application sends leaves some. */
+function acknowledge(client: Client, type: number, packetId: number): void {
+  const at = client.memory.outbox.reserve(SHORT_PACKET_BYTES);
+  client.sent(encodeAcknowledgement(client.bytes, at, type, packetId));
+}
+
+/** The broker has the message: QoS 1 is done. */
+export function handlePuback(client: Client): number {
+  const deliveries = client.memory.deliveries;
+  const row = deliveries.find(0, client.packet.packetId);
+  if (row === NONE) return unknown(client);
+  if (deliveries.flags[row] >> 1 !== 1) return PROTOCOL_ERROR; // QoS 2 is acknowledged by PUBREC
+  return finish(client, row);
+}
+
+/** The broker has the message, QoS 2: release its identifier [MQTT-4.3.3-1]. */
+export function handlePubrec(client: Client): number {
+  const deliveries = client.memory.deliveries;
+  const packetId = client.packet.packetId;
+  const row = deliveries.find(0, packetId);
+  if (row === NONE) unknown(client); // and PUBREL all the same: a peer that lost count can finish
+  else if (deliveries.flags[row] >> 1 !== 2) return PROTOCOL_ERROR;
+  else if (deliveries.state[row] === PUBLISHED) deliveries.released(0, row);
+  acknowledge(client, PUBREL, packetId);
+  return OK;
+}
+
+/** The broker releases the identifier: the next PUBLISH with it is a new message. */
+export function handlePubrel(client: Client): number {
+  client.memory.packetIds.remove(0, client.packet.packetId);
+  acknowledge(client, PUBCOMP, client.packet.packetId);
+  return OK;
+}
+
+/** QoS 2 is done. */
+export function handlePubcomp(client: Client): number {
+  const deliveries = client.memory.deliveries;
+  const row = deliveries.find(0, client.packet.packetId);
+  if (row === NONE) return unknown(client);
+  if (deliveries.state[row] !== RELEASED) return PROTOCOL_ERROR; // PUBCOMP before PUBREC
+  return finish(client, row);
+}
+
+function finish(client: Client, row: number): number {
+  client.memory.deliveries.remove(0, row);
+  client.options.observer.delivered(row + 1); // first: the row may soon be that of another message
+  if (client.state === CONNECTED) transmitWaiting(client);
+  return OK;
+}
+
+/** Nothing is in flight under that identifier: counted, and no reason to part. */
+function unknown(client: Client): number {
+  client.counters.unknownAcknowledgements++;
+  return OK;
+}
+
+export function handleSuback(client: Client): number {
+  const { bytes, packet, memory } = client;
+  const { subscriptions, scratchStart } = memory;
+  const row = subscriptions.awaiting(packet.packetId, SUBSCRIBE);
+  if (row === NONE) return unknown(client);
+  if (packet.listEnd - packet.listStart !== 1) return PROTOCOL_ERROR; // [MQTT-3.8.4-5]
+  const returnCode = bytes[packet.listStart];
+  if (returnCode === SUBACK_FAILURE) client.counters.refusedSubscriptions++;
+  const end = subscriptions.read(row, scratchStart);
+  subscriptions.answered(row, returnCode !== SUBACK_FAILURE);
+  transmitWaiting(client); // what the application has changed meanwhile
+  client.options.observer.subscribed(bytes, scratchStart, end, returnCode);
+  return OK;
+}
+
+export function handleUnsuback(client: Client): number {
+  const { bytes, packet, memory } = client;
+  const { subscriptions, scratchStart } = memory;
+  const row = subscriptions.awaiting(packet.packetId, UNSUBSCRIBE);
+  if (row === NONE) return unknown(client);
+  const end = subscriptions.read(row, scratchStart);
+  subscriptions.answered(row, false);
+  transmitWaiting(client);
+  client.options.observer.unsubscribed(bytes, scratchStart, end);
+  return OK;
+}

@@ -1,0 +1,58 @@
+// When a client must say something, and when it must give up its broker (MQTT 3.1.1 sections
+// 3.1.2.10 and 3.12). Called by client.ts.
+
+/** What `age` asks for. */
+export const NOTHING = 0;
+export const PING = 1;
+export const GIVE_UP = 2;
+
+/** No PINGREQ is unanswered. */
+const NOT_WAITING = -1;
+
+export class KeepAlive {
+  readonly #quietMaxMs: number;
+  readonly #timeoutMs: number;
+  /** Since something was sent, since something came, and since PINGREQ or NOT_WAITING. */
+  #quietOutMs = 0;
+  #quietInMs = 0;
+  #waitingMs = NOT_WAITING;
+
+  /** `keepAliveMs` 0 is none; `timeoutMs` is how long an answer may take. */
+  constructor(keepAliveMs: number, timeoutMs: number) {
+    this.#quietMaxMs = keepAliveMs === 0 ? Infinity : keepAliveMs - Math.min(1000, keepAliveMs / 2);
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** A connection begins. */
+  reset(): void {
+    this.sent();
+    this.heard();
+  }
+
+  /** Bytes were handed to the link. */
+  sent(): void {
+    this.#quietOutMs = 0;
+  }
+
+  /** A packet came: whatever it is, the broker lives. */
+  heard(): void {
+    this.#quietInMs = 0;
+    this.#waitingMs = NOT_WAITING;
+  }
+
+  /**
+   * Time passes: PING when the broker would soon miss us [MQTT-3.1.2-23], or we miss it; GIVE_UP
+   * when nothing came after that.
+   */
+  age(elapsedMs: number): number {
+    this.#quietOutMs += elapsedMs;
+    this.#quietInMs += elapsedMs;
+    if (this.#waitingMs !== NOT_WAITING) {
+      this.#waitingMs += elapsedMs;
+      return this.#waitingMs >= this.#timeoutMs ? GIVE_UP : NOTHING;
+    }
+    if (this.#quietOutMs < this.#quietMaxMs && this.#quietInMs < this.#quietMaxMs) return NOTHING;
+    this.#waitingMs = 0;
+    return PING;
+  }
+}

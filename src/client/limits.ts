@@ -1,0 +1,181 @@
+// How much of everything a client has, and how long it waits: the one place where its sizes are
+// chosen. It allocates all of it when it is constructed and nothing afterwards.
+
+import { QueueFull } from '../limits.js';
+import { SHORT_PACKET_BYTES } from '../wire/encode.js';
+
+export interface ClientLimits {
+  /** Bytes of the largest packet taken or sent, header included. */
+  packetBytesMax: number;
+  /** Bytes of the inbox: a packet, and what the platform brings on top at once. */
+  inboxBytes: number;
+  /** Bytes of the outbox: a packet, and room for acknowledgements. */
+  outboxBytes: number;
+  /**
+   * Of these, what only acknowledgements may use, 4 bytes each: with room for all that are due at
+   * once, client and broker never wait for each other to read.
+   */
+  acknowledgementBytes: number;
+
+  subscriptionsMax: number;
+  /** Bytes for the filters, in blocks of `FILTER_BLOCK_BYTES`. */
+  filterBytes: number;
+
+  /** Messages that wait, for a broker or for its acknowledgement. */
+  queuedMax: number;
+  /** Bytes for them, topics included, in blocks of `messageBlockBytes`. */
+  queueBytes: number;
+  messageBlockBytes: number;
+  /** What happens to one message too many. */
+  queueFull: QueueFull;
+
+  /** Unacknowledged QoS 1 and 2 messages sent, 1 to 65,535 less `subscriptionsMax`. */
+  inflightMax: number;
+  /** QoS 2 messages the broker may have sent without PUBREL, 1 to 65,535. */
+  receiveMax: number;
+
+  /** How long a link may take to open and the broker to accept. */
+  connectTimeoutMs: number;
+  /** How long the broker may take to give a sign of life after PINGREQ. */
+  pingTimeoutMs: number;
+  /** The wait before a new attempt, the first time; it doubles with each, */
+  reconnectFirstMs: number;
+  /** up to this. The wait is a random one between half of that and all of it. */
+  reconnectMaxMs: number;
+}
+
+/** Blocks that hold the text of filters. */
+export const FILTER_BLOCK_BYTES = 32;
+
+const KIB = 1024;
+
+/**
+ * Limits for a host with an operating system. Whatever is not given follows from what is. Throws
+ * RangeError as `checkClientLimits` does.
+ */
+export function clientLimits(given: Partial<ClientLimits> = {}): ClientLimits {
+  const packetBytesMax = given.packetBytesMax ?? 256 * KIB;
+  const limits: ClientLimits = {
+    packetBytesMax,
+    inboxBytes: packetBytesMax + 64 * KIB,
+    outboxBytes: Math.max(packetBytesMax, 64 * KIB) + (given.acknowledgementBytes ?? KIB),
+    acknowledgementBytes: KIB,
+    subscriptionsMax: 256,
+    filterBytes: Math.max(32 * KIB, packetBytesMax),
+    queuedMax: 16_384,
+    queueBytes: Math.max(16 * KIB * KIB, 2 * packetBytesMax),
+    messageBlockBytes: 128,
+    queueFull: QueueFull.REFUSE_NEW,
+    inflightMax: 100,
+    receiveMax: 1024,
+    connectTimeoutMs: 10_000,
+    pingTimeoutMs: 10_000,
+    reconnectFirstMs: 1000,
+    reconnectMaxMs: 60_000,
+    ...given,
+  };
+  checkClientLimits(limits);
+  return limits;
+}
+
+/** Throws RangeError, naming the numbers, when limits are out of range or contradict each other. */
+export function checkClientLimits(limits: ClientLimits): void {
+  for (const name of Object.keys(limits) as (keyof ClientLimits)[]) {
+    const value = limits[name];
+    if (typeof value === 'string') continue;
+    if (!Number.isSafeInteger(value) || value < 1 || value > BYTES_MAX) {
+      throw new RangeError(`${name} is ${value}: it must be a whole number, 1 to ${BYTES_MAX}`);
+    }
+  }
+  if (!Object.values<string>(QueueFull).includes(limits.queueFull)) {
+    throw new RangeError(`queueFull is "${limits.queueFull}": it must be ` +
+      `one of ${Object.values(QueueFull).join(', ')}`);
+  }
+  between(limits, 'packetBytesMax', 64, 0x0fffffff + 5);
+  between(limits, 'subscriptionsMax', 1, 0x7fff);
+  between(limits, 'inflightMax', 1, 0xffff - limits.subscriptionsMax);
+  between(limits, 'receiveMax', 1, 0xffff);
+  between(limits, 'inboxBytes', limits.packetBytesMax, BYTES_MAX);
+  between(limits, 'acknowledgementBytes', SHORT_PACKET_BYTES, BYTES_MAX);
+  between(limits, 'outboxBytes', limits.packetBytesMax + limits.acknowledgementBytes, BYTES_MAX);
+  between(limits, 'filterBytes', FILTER_BLOCK_BYTES, BYTES_MAX);
+  between(limits, 'reconnectMaxMs', limits.reconnectFirstMs, BYTES_MAX);
+  if (queueBlocks(limits) * limits.messageBlockBytes < limits.packetBytesMax) {
+    throw new RangeError(`queueBytes is ${limits.queueBytes}: in blocks of ` +
+      `${limits.messageBlockBytes} that holds less than packetBytesMax, ` +
+      `which is ${limits.packetBytesMax}`);
+  }
+  const { memory } = clientByteBudget(limits);
+  if (memory > BYTES_MAX) {
+    throw new RangeError(`these limits need ${memory} bytes of buffers, more than the ` +
+      `${BYTES_MAX} that can be addressed: lower packetBytesMax (${limits.packetBytesMax}) ` +
+      `or queueBytes (${limits.queueBytes})`);
+  }
+}
+
+/** Offsets are 32-bit integers. */
+const BYTES_MAX = 0x7fffffff;
+
+function between(
+  limits: ClientLimits, name: keyof ClientLimits, least: number, most: number,
+): void {
+  const value = limits[name] as number;
+  if (value < least || value > most) {
+    throw new RangeError(`${name} is ${value}: it must be ${least} to ${most}`);
+  }
+}
+
+export function queueBlocks(limits: ClientLimits): number {
+  return Math.floor(limits.queueBytes / limits.messageBlockBytes);
+}
+
+export function filterBlocks(limits: ClientLimits): number {
+  return Math.floor(limits.filterBytes / FILTER_BLOCK_BYTES);
+}
+
+/**
+ * Bytes of typed arrays that a client with these limits allocates, by what they are for: `memory`
+ * is the one buffer of all bytes, `columns` the tables, `total` their sum. About 20 objects of the
+ * engine come on top.
+ */
+export function clientByteBudget(limits: ClientLimits) {
+  const { subscriptionsMax, queuedMax, receiveMax } = limits;
+  const queued = indexBytes(queuedMax);
+  const blocks = queueBlocks(limits);
+  const filters = filterBlocks(limits);
+  const memoryLines = {
+    inbox: limits.inboxBytes,
+    outbox: limits.outboxBytes,
+    /** A message or filter laid out flat on its way into the store. */
+    scratch: limits.packetBytesMax,
+    filters: filters * FILTER_BLOCK_BYTES,
+    queuedMessages: blocks * limits.messageBlockBytes,
+  };
+  const columnLines = {
+    outbox: 4,
+    subscriptions: subscriptionsMax * (indexBytes(filters) + 2 + 3) + filters * indexBytes(filters),
+    packetIds: 4 + 2 * powerOfTwo(2 * receiveMax),
+    deliveries: queuedMax * (indexBytes(blocks) + 2 + 1 + 1 + queued) + 3 * queued + 4 + 2 + 8 + 2,
+    messages: blocks * (indexBytes(blocks) + 2 + 4 + 1 + 2),
+  };
+  const memory = sum(memoryLines);
+  const columns = sum(columnLines);
+  return { memoryLines, memory, columnLines, columns, total: memory + columns };
+}
+
+function sum(lines: Record<string, number>): number {
+  let total = 0;
+  for (const bytes of Object.values(lines)) total += bytes;
+  return total;
+}
+
+/** Bytes of an index column's cell for a table of `rowCount` rows. */
+function indexBytes(rowCount: number): number {
+  return rowCount <= 0x7fff ? 2 : 4;
+}
+
+function powerOfTwo(least: number): number {
+  let size = 2;
+  while (size < least) size *= 2;
+  return size;
+}

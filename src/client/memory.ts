@@ -1,0 +1,52 @@
+// Everything a client ever allocates, made here once from its limits: one buffer for all bytes, and
+// the tables over it.
+//
+//   bytes:  inbox | outbox | scratch | filters | queued messages
+
+import { Deliveries } from '../session/deliveries.js';
+import { Inbox } from '../session/inbox.js';
+import { MessageStore } from '../session/messages.js';
+import { Outbox, OutboxRegions } from '../session/outbox.js';
+import { PacketIdSets } from '../session/packet-ids.js';
+import {
+  checkClientLimits, clientByteBudget, filterBlocks, queueBlocks, type ClientLimits,
+} from './limits.js';
+import { Subscriptions } from './subscriptions.js';
+
+export class ClientMemory {
+  readonly bytes: Uint8Array;
+  /** Offset in `bytes`. */
+  readonly scratchStart: number;
+  readonly inbox: Inbox;
+  readonly outbox: Outbox;
+  readonly subscriptions: Subscriptions;
+  readonly queued: MessageStore;
+  /** One queue, number 0. */
+  readonly deliveries: Deliveries;
+  /** QoS 2 messages taken and not released by the broker; one set, number 0. */
+  readonly packetIds: PacketIdSets;
+
+  constructor(limits: ClientLimits) {
+    checkClientLimits(limits);
+    const { memory, memoryLines } = clientByteBudget(limits);
+    const bytes = this.bytes = new Uint8Array(memory);
+    let at = 0;
+    const region = (byteCount: number): number => (at += byteCount) - byteCount;
+
+    this.inbox = new Inbox(bytes, region(memoryLines.inbox), limits.inboxBytes);
+    const outboxStart = region(memoryLines.outbox);
+    this.outbox = new Outbox(new OutboxRegions(bytes, outboxStart, limits.outboxBytes, 1));
+    this.scratchStart = region(memoryLines.scratch);
+    const filterStart = region(memoryLines.filters);
+    const queuedBase = region(memoryLines.queuedMessages);
+
+    const packetIdMax = 0xffff - limits.subscriptionsMax;
+    this.subscriptions = new Subscriptions(
+      bytes, filterStart, filterBlocks(limits), limits.subscriptionsMax, packetIdMax + 1);
+    this.queued = new MessageStore(
+      bytes, queuedBase, limits.messageBlockBytes, queueBlocks(limits), 2);
+    this.deliveries = new Deliveries(
+      this.queued, 1, limits.queuedMax, limits.inflightMax, packetIdMax);
+    this.packetIds = new PacketIdSets(1, limits.receiveMax);
+  }
+}

@@ -1,0 +1,196 @@
+// What outlives a deep sleep: the queue with what is in flight, and the identifiers of QoS 2
+// messages taken but not released, as bytes. Called by an application before it sleeps and after it
+// woke, while no connection is open. All numbers are big-endian.
+//
+//   'M' 'Q' | 1 | 0 | bytes in all (4) | client identifier: length (2), text
+//   packet identifier given last (2) | count (2), identifiers taken (2 each) | count (4), and for
+//   each message: state | flags | packet identifier (2) | then unless it is RELEASED:
+//   payload bytes (4) | topic length (2) | topic | payload
+//   CRC-32 of all before it (4)
+
+import { PUBLISHED, QUEUED, RELEASED } from '../session/deliveries.js';
+import {
+  CLIENT_IDENTIFIER_NOT_VALID, MALFORMED, NONE, OK, PROTOCOL_ERROR, QUOTA_EXCEEDED,
+} from '../wire/codes.js';
+import { encodeField, encodeUint16, publishBytes } from '../wire/encode.js';
+import type { Client } from './client.js';
+import { CLOSED } from './states.js';
+
+const HEADER_BYTES = 8;
+const ROW_BYTES = 4;
+const CRC_BYTES = 4;
+
+/** Bytes that `saveSession` writes now. */
+export function savedBytes(client: Client): number {
+  const { deliveries, packetIds, queued } = client.memory;
+  let byteCount = HEADER_BYTES + 2 + client.options.clientId.length + 2 + 2 +
+    2 * packetIds.counts[0] + 4 + CRC_BYTES;
+  for (let row = deliveries.head[0]; row !== NONE; row = deliveries.next[row]) {
+    byteCount += ROW_BYTES;
+    if (deliveries.state[row] === RELEASED) continue;
+    const message = deliveries.message[row];
+    byteCount += 6 + queued.topicBytes[message] + queued.payloadBytes[message];
+  }
+  return byteCount;
+}
+
+/**
+ * Writes the session to the start of `target` and returns its size, or QUOTA_EXCEEDED, and writes
+ * nothing, when `target` is shorter than `savedBytes`.
+ */
+export function saveSession(client: Client, target: Uint8Array): number {
+  const byteCount = savedBytes(client);
+  if (byteCount > target.length) return QUOTA_EXCEEDED;
+  const { deliveries, packetIds } = client.memory;
+  target[0] = 0x4d;
+  target[1] = 0x51;
+  target[2] = 1;
+  target[3] = 0;
+  let at = encodeField(target, encodeUint32(target, 4, byteCount), client.options.clientId);
+  at = encodeUint16(target, at, deliveries.lastPacketId[0]);
+  at = encodeUint16(target, at, packetIds.counts[0]);
+  for (let cell = 0; cell < packetIds.cellCount; cell++) {
+    const packetId = packetIds.inCell(0, cell);
+    if (packetId !== 0) at = encodeUint16(target, at, packetId);
+  }
+  at = encodeUint32(target, at, deliveries.counts[0]);
+  for (let row = deliveries.head[0]; row !== NONE; row = deliveries.next[row]) {
+    at = saveRow(client, row, target, at);
+  }
+  return encodeUint32(target, at, crc32(target, at));
+}
+
+function saveRow(client: Client, row: number, target: Uint8Array, at: number): number {
+  const { bytes, memory } = client;
+  const { deliveries, queued, scratchStart } = memory;
+  target[at] = deliveries.state[row];
+  target[at + 1] = deliveries.flags[row];
+  at = encodeUint16(target, at + 2, deliveries.packetId[row]);
+  if (deliveries.state[row] === RELEASED) return at;
+  const message = deliveries.message[row];
+  const payloadBytes = queued.payloadBytes[message];
+  at = encodeUint32(target, at, payloadBytes);
+  const end = queued.blocks.read(
+    message, 0, scratchStart, 2 + queued.topicBytes[message] + payloadBytes);
+  for (let from = scratchStart; from < end; from++) target[at++] = bytes[from];
+  return at;
+}
+
+/**
+ * Takes up a saved session: for a client that was just constructed and has nothing kept. Returns
+ * OK, or why not, and then nothing has changed: MALFORMED (not what `saveSession` wrote, or
+ * damaged), CLIENT_IDENTIFIER_NOT_VALID (of another client), QUOTA_EXCEEDED (more than the limits
+ * allow), PROTOCOL_ERROR (this client is in use).
+ */
+export function restoreSession(client: Client, source: Uint8Array): number {
+  const { deliveries, packetIds, queued } = client.memory;
+  if (client.state !== CLOSED || deliveries.counts[0] !== 0 || packetIds.counts[0] !== 0) {
+    return PROTOCOL_ERROR;
+  }
+  const outcome = checkSaved(client, source);
+  if (outcome !== OK) return outcome;
+  let at = HEADER_BYTES + 2 + client.options.clientId.length;
+  deliveries.lastPacketId[0] = uint16At(source, at);
+  let count = uint16At(source, at + 2);
+  for (at += 4; count > 0; count--, at += 2) packetIds.add(0, uint16At(source, at));
+  count = uint32At(source, at);
+  for (at += 4; count > 0; count--) {
+    const state = source[at];
+    const flags = source[at + 1];
+    const packetId = uint16At(source, at + 2);
+    at += ROW_BYTES;
+    if (state === RELEASED) {
+      deliveries.appendInFlight(0, NONE, flags, state, packetId);
+      continue;
+    }
+    const end = at + 6 + uint16At(source, at + 4) + uint32At(source, at);
+    const message = loadMessage(client, source, at, end, flags);
+    if (state === QUEUED) deliveries.append(0, message, flags);
+    else deliveries.appendInFlight(0, message, flags, state, packetId);
+    queued.release(message);
+    at = end;
+  }
+  return OK;
+}
+
+function loadMessage(
+  client: Client, source: Uint8Array, at: number, end: number, flags: number,
+): number {
+  const { bytes, memory } = client;
+  const topicStart = memory.scratchStart + 2;
+  const topicEnd = topicStart + uint16At(source, at + 4);
+  let to = memory.scratchStart;
+  for (let from = at + 4; from < end; from++) bytes[to++] = source[from];
+  return memory.queued.store(topicStart, topicEnd, topicEnd, to, flags);
+}
+
+/** OK when all of `source` can be taken up. */
+function checkSaved(client: Client, source: Uint8Array): number {
+  const clientId = client.options.clientId;
+  const end = source.length < HEADER_BYTES ? 0 : uint32At(source, 4) - CRC_BYTES;
+  if (source[0] !== 0x4d || source[1] !== 0x51 || source[2] !== 1 || end < HEADER_BYTES + 10 ||
+      end + CRC_BYTES > source.length || uint32At(source, end) !== crc32(source, end)) {
+    return MALFORMED;
+  }
+  let at = HEADER_BYTES;
+  if (uint16At(source, at) !== clientId.length) return CLIENT_IDENTIFIER_NOT_VALID;
+  at += 2;
+  for (let i = 0; i < clientId.length; i++) {
+    if (source[at++] !== clientId[i]) return CLIENT_IDENTIFIER_NOT_VALID;
+  }
+  const { deliveries, packetIds } = client.memory;
+  const taken = uint16At(source, at + 2);
+  if (uint16At(source, at) > deliveries.packetIdMax || taken > packetIds.perSetMax) {
+    return QUOTA_EXCEEDED;
+  }
+  return checkRows(client, source, at + 4 + 2 * taken, end);
+}
+
+/** The checksum says that the bytes are ours: what can differ is the room there is for them. */
+function checkRows(client: Client, source: Uint8Array, at: number, end: number): number {
+  const { deliveries, queued } = client.memory;
+  const count = uint32At(source, at);
+  let blocks = 0;
+  let inflight = 0;
+  at += 4;
+  for (let i = 0; i < count; i++) {
+    const state = source[at];
+    const flags = source[at + 1];
+    if (state === PUBLISHED || state === RELEASED) inflight++;
+    at += ROW_BYTES;
+    if (state === RELEASED) continue;
+    const topicBytes = uint16At(source, at + 4);
+    const payloadBytes = uint32At(source, at);
+    const byteCount = 2 + topicBytes + payloadBytes;
+    if (publishBytes(topicBytes, payloadBytes, flags >> 1) > client.limits.packetBytesMax) {
+      return QUOTA_EXCEEDED;
+    }
+    blocks += queued.blocks.blocksFor(byteCount);
+    at += 4 + byteCount;
+  }
+  if (at !== end) return MALFORMED;
+  return count > deliveries.freeRows || blocks > queued.blocks.freeCount ||
+    inflight > deliveries.inflightMax ? QUOTA_EXCEEDED : OK;
+}
+
+function encodeUint32(bytes: Uint8Array, at: number, value: number): number {
+  return encodeUint16(bytes, encodeUint16(bytes, at, value >>> 16), value & 0xffff);
+}
+
+function uint16At(bytes: Uint8Array, at: number): number {
+  return bytes[at] << 8 | bytes[at + 1];
+}
+
+function uint32At(bytes: Uint8Array, at: number): number {
+  return uint16At(bytes, at) * 0x1_0000 + uint16At(bytes, at + 2);
+}
+
+/** CRC-32 (ISO-HDLC, that of zip) of the first `end` bytes, without a table: it runs twice a sleep. */
+function crc32(bytes: Uint8Array, end: number): number {
+  let crc = 0xffff_ffff;
+  for (let at = 0; at < end; at++) {
+    crc ^= bytes[at];
+    for (let bit = 0; bit < 8; bit++) crc = crc >>> 1 ^ (crc & 1 ? 0xedb8_8320 : 0);
+  }
+  return ~crc >>> 0;
+}

@@ -101,6 +101,12 @@ export const puback = (id: number): Uint8Array => packet(0x40, uint16(id));
 export const pubrec = (id: number): Uint8Array => packet(0x50, uint16(id));
 export const pubrel = (id: number): Uint8Array => packet(0x62, uint16(id));
 export const pubcomp = (id: number): Uint8Array => packet(0x70, uint16(id));
+export const unsuback = (id: number): Uint8Array => packet(0xb0, uint16(id));
+export const connack = (sessionPresent: boolean, returnCode = 0): Uint8Array =>
+  packet(0x20, Uint8Array.of(sessionPresent ? 1 : 0, returnCode));
+export const suback = (id: number, ...codes: number[]): Uint8Array =>
+  packet(0x90, uint16(id), Uint8Array.from(codes));
+export const pingresp = (): Uint8Array => packet(0xd0);
 export const pingreq = (): Uint8Array => packet(0xc0);
 export const disconnect = (): Uint8Array => packet(0xe0);
 
@@ -113,7 +119,10 @@ function textOf(bytes: Uint8Array, start: number, end: number): string {
 const NAMES = ['', 'CONNECT', 'CONNACK', 'PUBLISH', 'PUBACK', 'PUBREC', 'PUBREL', 'PUBCOMP', 'SUBSCRIBE', 'SUBACK',
   'UNSUBSCRIBE', 'UNSUBACK', 'PINGREQ', 'PINGRESP', 'DISCONNECT'];
 
-/** One packet that a server sends, in words: `PUBLISH q1 id7 retain maison/salon/temperature 21.4`, `SUBACK id2 1,128`. */
+/**
+ * One packet in words: `PUBLISH q1 id7 retain maison/salon/temperature 21.4`, `SUBACK id2 1,128`,
+ * `SUBSCRIBE id3 maison/# 1`, `CONNECT clean salon`.
+ */
 function describe(bytes: Uint8Array, start: number, body: number, end: number): string {
   const type = bytes[start]! >> 4;
   const name = NAMES[type]!;
@@ -125,6 +134,21 @@ function describe(bytes: Uint8Array, start: number, body: number, end: number): 
     const payload = topicEnd + (qos > 0 ? 2 : 0);
     return [name, `q${qos}`, ...(qos > 0 ? [`id${idAt(topicEnd)}`] : []), ...(bytes[start]! & 8 ? ['dup'] : []),
       ...(bytes[start]! & 1 ? ['retain'] : []), textOf(bytes, body + 2, topicEnd), textOf(bytes, payload, end)].join(' ');
+  }
+  if (type === 1) {
+    const flagsAt = body + 3 + idAt(body);
+    const clientId = textOf(bytes, flagsAt + 5, flagsAt + 5 + idAt(flagsAt + 3));
+    return [name, bytes[flagsAt]! & 2 ? 'clean' : 'kept', clientId].join(' ');
+  }
+  if (type === 8 || type === 10) {
+    const words = [name, `id${idAt(body)}`];
+    for (let at = body + 2; at < end;) {
+      const filterEnd = at + 2 + idAt(at);
+      words.push(textOf(bytes, at + 2, filterEnd));
+      if (type === 8) words.push(String(bytes[filterEnd]));
+      at = filterEnd + (type === 8 ? 1 : 0);
+    }
+    return words.join(' ');
   }
   if (type === 9) return `${name} id${idAt(body)} ${Array.from(bytes.slice(body + 2, end)).join(',')}`;
   return end - body >= 2 ? `${name} id${idAt(body)}` : name;

@@ -8,7 +8,7 @@ declare const HOST_TESTS: string;
 
 /** Deterministic suites, relative to this folder: what needs nothing of Node. */
 const SUITES = [
-  'controls.ts', 'budget.ts', 'budget-client.ts', '../wire/decode.test.ts', '../wire/encode.test.ts',
+  'controls.ts', 'budget.ts', 'budget-client.ts', 'budget-sensor.ts', '../wire/decode.test.ts', '../wire/encode.test.ts',
   '../wire/frame.test.ts', '../wire/packet-ids.test.ts', '../wire/topic.test.ts',
   '../wire/vectors.test.ts', '../session/blocks.test.ts', '../session/boxes.test.ts',
   '../session/deliveries.test.ts', '../session/messages.test.ts', '../broker/acknowledge.test.ts',
@@ -17,6 +17,9 @@ const SUITES = [
   '../broker/retained.test.ts', '../broker/retained-cursor.test.ts', '../broker/session.test.ts',
   '../broker/slow.test.ts', '../broker/slow-shared.test.ts', '../broker/subscribe.test.ts',
   '../broker/sys-topics.test.ts', '../broker/takeover.test.ts', '../broker/will.test.ts',
+  '../client/connect.test.ts', '../client/keep-alive.test.ts', '../client/publish.test.ts',
+  '../client/subscribe.test.ts', '../sensor/dht22-pulses.test.ts', '../sensor/dht22.test.ts',
+  '../sensor/dht22-failures.test.ts', '../sensor/simulated-dht22.test.ts',
   '../simulation/invariants.test.ts', '../simulation/regressions.test.ts',
   '../simulation/seeds.test.ts',
 ];

@@ -20,6 +20,7 @@ import { ClientMemory } from './memory.js';
 import { checkConnectOptions, type ClientOptions } from './options.js';
 import { publish, resumeSession, startSession, transmitWaiting } from './outgoing.js';
 import { APPLICATION, OWN_OUTBOX, Receiver } from './receive.js';
+import { restoreSession, savedBytes, saveSession } from './save.js';
 import {
   CLOSED, CLOSING, CONNECT_REFUSED, CONNECT_TIMEOUT, CONNECTED, CONNECTING, LINK_LOST, OPENING,
   PING_TIMEOUT, WAITING,
@@ -36,13 +37,14 @@ export class Client {
   readonly packet = new Packet();
   readonly #receiver: Receiver;
   state = CLOSED;
-  /** Something must wait until the outbox is empty. */
-  blocked = false;
+  /** Something may wait to be transmitted, which `flush` does. */
+  waiting = false;
   link: Link | null = null;
   #dirty = false;
   #lastTickMs = NaN;
-  /** Since the state began, or, in CLOSING, since the link took bytes. */
+  /** Since the first tick of this state, or, in CLOSING, since the link took bytes. */
   #stateMs = 0;
+  #stateIsNew = true;
   /** The wait before the next attempt. */
   #delayMs = 0;
   readonly #backOff: BackOff;
@@ -124,8 +126,33 @@ export class Client {
       this.#closeLink(false);
       return;
     }
+    if (this.waiting) transmitWaiting(this);
+    if (this.state !== CONNECTED) return; // it was called again from what that told
     this.#enter(CLOSING);
     this.#flushLink();
+  }
+
+  /** Bytes that `save` writes now. */
+  get savedBytes(): number {
+    return savedBytes(this);
+  }
+
+  /**
+   * Writes what must outlive a power-off (the queue, what is in flight, QoS 2 messages taken) to
+   * the start of `target`; returns its size, or QUOTA_EXCEEDED when `target` is too short.
+   */
+  save(target: Uint8Array): number {
+    return saveSession(this, target);
+  }
+
+  /**
+   * Takes that up, before `connect`. Returns OK, or why not, and then nothing has changed:
+   * MALFORMED (damaged), CLIENT_IDENTIFIER_NOT_VALID (another's), QUOTA_EXCEEDED (more than the
+   * limits allow),
+   * PROTOCOL_ERROR (this client was used already).
+   */
+  restore(source: Uint8Array): number {
+    return restoreSession(this, source);
   }
 
   // The platform.
@@ -185,7 +212,8 @@ export class Client {
   tick(nowMs: number): void {
     const elapsedMs = nowMs >= this.#lastTickMs ? nowMs - this.#lastTickMs : 0;
     this.#lastTickMs = nowMs;
-    this.#stateMs += elapsedMs;
+    if (this.#stateIsNew) this.#stateIsNew = false; // since when, nobody knows
+    else this.#stateMs += elapsedMs;
     switch (this.state) {
       case WAITING:
         if (this.#stateMs >= this.#delayMs) this.#open();
@@ -221,9 +249,27 @@ export class Client {
   /** A packet was written into the outbox, up to `end`: it goes out with the next flush. */
   sent(end: number): void {
     this.memory.outbox.commit(end);
-    if (this.#dirty) return;
+    if (!this.#dirty) this.#wakeUp();
+  }
+
+  /** Something was kept that may be transmitted: it goes out with the next flush. */
+  transmitSoon(): void {
+    if (this.state !== CONNECTED) return;
+    this.waiting = true;
+    if (!this.#dirty) this.#wakeUp();
+  }
+
+  #wakeUp(): void {
     this.#dirty = true;
     this.options.wake();
+  }
+
+  /** Whether `byteCount` bytes of an answer fit into the outbox, after a flush if need be. */
+  hasRoom(byteCount: number): boolean {
+    const outbox = this.memory.outbox;
+    if (outbox.reserve(byteCount) !== NONE) return true;
+    if (this.link !== null) this.#write(this.link);
+    return outbox.reserve(byteCount) !== NONE;
   }
 
   #write(link: Link): void {
@@ -233,15 +279,11 @@ export class Client {
   }
 
   #flushLink(): void {
+    if (this.waiting && this.state === CONNECTED) transmitWaiting(this);
     const link = this.link;
     if (link === null) return;
     const outbox = this.memory.outbox;
     this.#write(link);
-    while (this.blocked && outbox.byteCount === 0 && this.state === CONNECTED) {
-      transmitWaiting(this);
-      if (outbox.byteCount === 0) return;
-      this.#write(link);
-    }
     if (this.state !== CLOSING || outbox.byteCount > 0) return;
     if (!this.#saidGoodbye) {
       this.#saidGoodbye = true;
@@ -255,6 +297,7 @@ export class Client {
   #enter(state: number): void {
     this.state = state;
     this.#stateMs = 0;
+    this.#stateIsNew = true;
   }
 
   #open(): void {
@@ -270,7 +313,8 @@ export class Client {
     this.memory.outbox.clear();
     this.memory.subscriptions.interrupted();
     this.#saidGoodbye = false;
-    this.blocked = false;
+    this.waiting = false;
+    this.#dirty = false;
     if (link !== null) link.close();
   }
 
@@ -280,7 +324,7 @@ export class Client {
     this.options.observer.closed(complete);
   }
 
-  /** The broker has sent a packet. */
+  /** Bytes have come from the broker. */
   heard(): void {
     this.#keepAlive.heard();
   }
@@ -294,16 +338,20 @@ export class Client {
       if (this.state === CONNECTING) this.lose(CONNECT_REFUSED);
       return;
     }
-    this.#enter(CONNECTED);
-    this.#keepAlive.reset();
+    // Still CONNECTING: what the application says meanwhile is kept. It may also end it all.
     if (sessionPresent) resumeSession(this);
     else startSession(this);
-    if (this.state === CONNECTED) observer.connected(sessionPresent);
-    if (this.state === CONNECTED) transmitWaiting(this);
+    if (this.state !== CONNECTING) return;
+    this.#enter(CONNECTED);
+    this.#keepAlive.reset();
+    this.transmitSoon();
+    observer.connected(sessionPresent);
   }
 
   /** The connection or the attempt has ended: waits before the next. */
   lose(reason: number): void {
+    // What came before the error is acknowledged, so that it does not come again and again.
+    if (reason < 0 && this.link !== null) this.#write(this.link);
     this.#delayMs = this.#backOff.next(this.state === CONNECTED ? this.#stateMs : 0);
     this.#leaveLink();
     this.#enter(WAITING);
@@ -312,10 +360,11 @@ export class Client {
   }
 
   #age(elapsedMs: number): void {
-    const due = this.#keepAlive.age(elapsedMs);
+    const due = this.#keepAlive.age(elapsedMs, this.#receiver.isReading);
     if (due === GIVE_UP) this.lose(PING_TIMEOUT);
-    if (due !== PING) return;
-    const at = this.reserve(EMPTY_PACKET_BYTES);
-    if (at !== NONE) this.sent(encodeEmpty(this.bytes, at, PINGREQ));
+    if (due !== PING || !this.hasRoom(EMPTY_PACKET_BYTES)) return;
+    const at = this.memory.outbox.reserve(EMPTY_PACKET_BYTES);
+    this.sent(encodeEmpty(this.bytes, at, PINGREQ));
+    this.#keepAlive.asked();
   }
 }

@@ -8,7 +8,6 @@ import {
 } from '../wire/codes.js';
 import { encodeAcknowledgement, SHORT_PACKET_BYTES } from '../wire/encode.js';
 import type { Client } from './client.js';
-import { transmitWaiting } from './outgoing.js';
 import { CONNECTED } from './states.js';
 
 /** The application does not take the message now. No outcome of decoding has this number. */
@@ -105,8 +104,8 @@ export function handlePubcomp(client: Client): number {
 
 function finish(client: Client, row: number): number {
   client.memory.deliveries.remove(0, row);
-  client.options.observer.delivered(row + 1); // first: the row may soon be that of another message
-  if (client.state === CONNECTED) transmitWaiting(client);
+  client.options.observer.delivered(row + 1);
+  client.transmitSoon(); // the window has room
   return OK;
 }
 
@@ -126,7 +125,7 @@ export function handleSuback(client: Client): number {
   if (returnCode === SUBACK_FAILURE) client.counters.refusedSubscriptions++;
   const end = subscriptions.read(row, scratchStart);
   subscriptions.answered(row, returnCode !== SUBACK_FAILURE);
-  transmitWaiting(client); // what the application has changed meanwhile
+  client.transmitSoon(); // what the application has changed meanwhile
   client.options.observer.subscribed(bytes, scratchStart, end, returnCode);
   return OK;
 }
@@ -138,7 +137,7 @@ export function handleUnsuback(client: Client): number {
   if (row === NONE) return unknown(client);
   const end = subscriptions.read(row, scratchStart);
   subscriptions.answered(row, false);
-  transmitWaiting(client);
+  client.transmitSoon();
   client.options.observer.unsubscribed(bytes, scratchStart, end);
   return OK;
 }

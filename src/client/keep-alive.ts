@@ -34,25 +34,33 @@ export class KeepAlive {
     this.#quietOutMs = 0;
   }
 
-  /** A packet came: whatever it is, the broker lives. */
+  /** Bytes came: whatever they are, the broker lives. */
   heard(): void {
     this.#quietInMs = 0;
     this.#waitingMs = NOT_WAITING;
   }
 
+  /** PINGREQ is on its way. */
+  asked(): void {
+    this.#waitingMs = 0;
+  }
+
   /**
    * Time passes: PING when the broker would soon miss us [MQTT-3.1.2-23], or we miss it; GIVE_UP
-   * when nothing came after that.
+   * when nothing came after that, or the link took nothing for as long. Who does not read, because
+   * the application wants no message now, cannot miss the broker.
    */
-  age(elapsedMs: number): number {
+  age(elapsedMs: number, isReading: boolean): number {
     this.#quietOutMs += elapsedMs;
     this.#quietInMs += elapsedMs;
+    if (!isReading) this.heard();
+    if (this.#quietOutMs >= this.#quietMaxMs + this.#timeoutMs) return GIVE_UP;
     if (this.#waitingMs !== NOT_WAITING) {
       this.#waitingMs += elapsedMs;
       return this.#waitingMs >= this.#timeoutMs ? GIVE_UP : NOTHING;
     }
-    if (this.#quietOutMs < this.#quietMaxMs && this.#quietInMs < this.#quietMaxMs) return NOTHING;
-    this.#waitingMs = 0;
-    return PING;
+    return this.#quietOutMs >= this.#quietMaxMs || this.#quietInMs >= this.#quietMaxMs ?
+      PING :
+      NOTHING;
   }
 }

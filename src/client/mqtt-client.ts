@@ -59,7 +59,7 @@ export interface MqttClientOptions {
   onUnsubscribed?(filter: string): void;
   /** The broker has the message: QoS 1 by PUBACK, QoS 2 by PUBCOMP. */
   onDelivered?(handle: number): void;
-  /** The message was dropped, because the queue is full and a newer one came. Must not publish. */
+  /** The message was dropped for a newer one: the queue is full. Must not call the client. */
   onDropped?(handle: number): void;
   /** `close` is done; `complete` if all that was on its way has left, and DISCONNECT behind it. */
   onClosed?(complete: boolean): void;
@@ -150,6 +150,19 @@ export class MqttClient {
   /** As `Client.unsubscribe`. */
   unsubscribe(filter: string): number {
     return this.core.unsubscribe(encodeText(filter));
+  }
+
+  /** As `Client.savedBytes`, `save` and `restore`. */
+  get savedBytes(): number {
+    return this.core.savedBytes;
+  }
+
+  save(target: Uint8Array): number {
+    return this.core.save(target);
+  }
+
+  restore(source: Uint8Array): number {
+    return this.core.restore(source);
   }
 
   /** Takes up reading after `onMessage` returned false. */

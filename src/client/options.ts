@@ -71,7 +71,7 @@ export interface ClientObserver {
   unsubscribed(bytes: Uint8Array, filterStart: number, filterEnd: number): void;
   /** The broker has the message that `publish` returned `handle` for; QoS 0: the link has it. */
   delivered(handle: number): void;
-  /** The message was dropped to make room for another. Must not publish. */
+  /** The message was dropped to make room for one being published. Must not call the client. */
   dropped(handle: number): void;
 }
 

@@ -4,8 +4,8 @@
 import { PUBLISHED, QUEUED, RELEASED } from '../session/deliveries.js';
 import { QueueFull } from '../limits.js';
 import {
-  NONE, OK, PROTOCOL_ERROR, PUBLISH, PUBREL, QUOTA_EXCEEDED, SERVER_UNAVAILABLE, SUBSCRIBE,
-  TOO_LARGE, UNSUBSCRIBE,
+  LEVEL_3_1, NONE, OK, PROTOCOL_ERROR, PUBLISH, PUBREL, QUOTA_EXCEEDED, SERVER_UNAVAILABLE,
+  SUBSCRIBE, TOO_LARGE, UNSUBSCRIBE,
 } from '../wire/codes.js';
 import {
   encodeAcknowledgement, encodeField, encodeFiltersHeader, encodeHeader, encodeUint16,
@@ -27,30 +27,37 @@ export function publish(
   if (topicBytes > 0xffff || byteCount > client.limits.packetBytesMax) return TOO_LARGE;
   const outcome = checkTopicName(topic, 0, topicBytes);
   if (outcome !== OK) return outcome;
-  if (qos !== 0) {
-    if (qos !== 1 && qos !== 2) return PROTOCOL_ERROR;
-    const handle = enqueue(client, topic, payload, qos << 1 | (retain ? 1 : 0));
-    if (handle > 0 && client.state === CONNECTED) transmitWaiting(client);
-    return handle;
-  }
-  const queueQos0 = client.options.queueQos0;
-  if (client.state === CONNECTED && !(queueQos0 && client.memory.deliveries.cursor[0] !== NONE)) {
+  if (qos !== 0 && qos !== 1 && qos !== 2) return PROTOCOL_ERROR;
+  const { state, options } = client;
+  const keeps = qos !== 0 || options.queueQos0;
+  if (qos === 0 && state === CONNECTED &&
+      !(keeps && client.memory.deliveries.cursor[0] !== NONE)) {
+    if (client.waiting) transmitWaiting(client); // what came first goes first
     const at = client.reserve(byteCount);
     if (at !== NONE) {
-      const bytes = client.bytes;
-      const bodyAt = encodeHeader(
-        bytes, at, PUBLISH << 4 | (retain ? 1 : 0), topicBytes + payload.length + 2);
-      const payloadAt = encodeField(bytes, bodyAt, topic);
-      bytes.set(payload, payloadAt);
-      client.counters.messagesSent++;
-      client.sent(payloadAt + payload.length);
+      encodeNow(client, at, topic, payload, retain);
       return OK;
     }
-    client.blocked = true;
   }
-  if (queueQos0) return enqueue(client, topic, payload, retain ? 1 : 0);
-  client.counters.droppedQos0++;
-  return client.state === CONNECTED ? QUOTA_EXCEEDED : SERVER_UNAVAILABLE;
+  if (!keeps) {
+    client.counters.droppedQos0++;
+    return state === CONNECTED ? QUOTA_EXCEEDED : SERVER_UNAVAILABLE;
+  }
+  const handle = enqueue(client, topic, payload, qos << 1 | (retain ? 1 : 0));
+  if (handle > 0) client.transmitSoon();
+  return handle;
+}
+
+function encodeNow(
+  client: Client, at: number, topic: Uint8Array, payload: Uint8Array, retain: boolean,
+): void {
+  const bytes = client.bytes;
+  const remaining = topic.length + payload.length + 2;
+  const bodyAt = encodeHeader(bytes, at, PUBLISH << 4 | (retain ? 1 : 0), remaining);
+  const payloadAt = encodeField(bytes, bodyAt, topic);
+  bytes.set(payload, payloadAt);
+  client.counters.messagesSent++;
+  client.sent(payloadAt + payload.length);
 }
 
 /** Stores the message behind those that wait; returns its handle, or QUOTA_EXCEEDED. */
@@ -118,43 +125,57 @@ export function resumeSession(client: Client): void {
 
 /**
  * The broker begins a new session. What it has not acknowledged is published anew; what it had
- * taken (PUBREC) is its own since then, and done. Filters are subscribed again.
+ * taken (PUBREC) is its own since then, and done. Filters are subscribed again. Not so in MQTT 3.1,
+ * where CONNACK does not tell: there a session that is asked for is taken to be there.
  */
 export function startSession(client: Client): void {
-  const { bytes, memory } = client;
-  const { deliveries, packetIds, scratchStart, subscriptions } = memory;
-  const observer = client.options.observer;
-  packetIds.clear(0);
-  let row = deliveries.head[0];
-  while (row !== NONE && deliveries.state[row] !== QUEUED) {
-    const next = deliveries.next[row];
-    if (deliveries.state[row] === RELEASED) {
-      deliveries.remove(0, deliveries.find(0, deliveries.packetId[row]));
-      observer.delivered(row + 1);
-    }
-    row = next;
+  const { deliveries, packetIds, subscriptions } = client.memory;
+  if (client.options.protocolLevel === LEVEL_3_1 && !client.options.cleanSession) {
+    deliveries.resume(0);
+    subscriptions.restart();
+    return;
   }
-  deliveries.restart(0);
-  for (row = subscriptions.leaving(0); row !== NONE; row = subscriptions.leaving(row + 1)) {
-    const end = subscriptions.read(row, scratchStart);
-    subscriptions.remove(row);
-    observer.unsubscribed(bytes, scratchStart, end);
+  packetIds.clear(0);
+  const link = client.link; // which the application may end from what it is told here
+  let row = firstReleased(client);
+  for (; row !== NONE && client.link === link; row = firstReleased(client)) {
+    deliveries.remove(0, deliveries.find(0, deliveries.packetId[row]));
+    client.options.observer.delivered(row + 1);
+  }
+  if (client.link === link) deliveries.restart(0);
+  row = subscriptions.leaving(0);
+  for (; row !== NONE && client.link === link; row = subscriptions.leaving(row + 1)) {
+    tellUnsubscribed(client, row);
   }
   subscriptions.restart();
 }
 
+function firstReleased(client: Client): number {
+  const deliveries = client.memory.deliveries;
+  let row = deliveries.head[0];
+  while (row !== NONE && deliveries.state[row] !== RELEASED) row = deliveries.next[row];
+  return row;
+}
+
+function tellUnsubscribed(client: Client, row: number): void {
+  const { bytes, memory } = client;
+  const end = memory.subscriptions.read(row, memory.scratchStart);
+  memory.subscriptions.remove(row);
+  client.options.observer.unsubscribed(bytes, memory.scratchStart, end);
+}
+
 /**
  * Encodes what waits, as far as outbox and window allow: subscriptions, what is in flight and must
- * go again, then the queue. Sets `client.blocked` when there was no room for more.
+ * go again, then the queue. Leaves `client.waiting` when there was no room for more.
  */
 export function transmitWaiting(client: Client): void {
   const deliveries = client.memory.deliveries;
-  client.blocked = !transmitSubscriptions(client);
-  if (client.blocked) return;
+  if (!transmitSubscriptions(client)) return;
+  client.waiting = false;
   let row = deliveries.toTransmit(0);
   while (row !== NONE && client.state === CONNECTED) { // which `delivered` may end
     if (!transmitRow(client, row)) {
-      client.blocked = true;
+      client.waiting = true;
       return;
     }
     row = deliveries.toTransmit(0);

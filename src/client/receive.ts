@@ -1,11 +1,11 @@
 // The receiving half of a client: bytes that came from the broker are completed to packets in the
 // inbox, framed, decoded, and the one switch over packet types hands them on. Called by client.ts.
 //
-// Reading stops, and a packet stays where it is, while there is no room for its answer, or while the
-// application does not take a message.
+// Reading stops, and a packet stays where it is, while there is no room for its answer, or while
+// the application does not take a message.
 
 import {
-  CONNACK, INCOMPLETE, NONE, OK, PINGRESP, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL,
+  CONNACK, INCOMPLETE, OK, PINGRESP, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL,
   SUBACK, TOO_LARGE, UNSUBACK,
 } from '../wire/codes.js';
 import { decode } from '../wire/decode.js';
@@ -46,15 +46,21 @@ export class Receiver {
     return this.#stalled === FLOWING ? inbox.capacity - inbox.count : 0;
   }
 
+  /** False while the application takes no message. */
+  get isReading(): boolean {
+    return this.#stalled !== APPLICATION;
+  }
+
   /** As `Client.received`. */
   received(byteCount: number): void {
+    this.#client.heard();
     this.#client.memory.inbox.count += byteCount;
     this.#consume();
   }
 
   /** Goes on reading if it was stopped for that reason. */
   resume(reason: number): void {
-    if (this.#stalled !== reason) return;
+    if (this.#stalled !== reason || this.#client.state !== CONNECTED) return;
     this.#stalled = FLOWING;
     const link = this.#client.link;
     this.#consume();
@@ -106,10 +112,9 @@ export class Receiver {
     if ((packet.type === CONNACK) !== (client.state === CONNECTING)) return PROTOCOL_ERROR;
     const decoded = decode(client.bytes, packet);
     if (decoded !== OK) return decoded;
-    if (this.#mayNeedAnswer() && client.memory.outbox.reserve(SHORT_PACKET_BYTES) === NONE) {
+    if (this.#mayNeedAnswer() && !client.hasRoom(SHORT_PACKET_BYTES)) {
       return this.#stall(OWN_OUTBOX, at);
     }
-    client.heard();
     const link = client.link;
     const outcome = this.#handle();
     if (outcome === OK) return packetEnd;
@@ -150,7 +155,8 @@ export class Receiver {
 
   #handleConnack(): number {
     const { returnCode, sessionPresent } = this.#client.packet;
-    if (sessionPresent && this.#client.options.cleanSession) return PROTOCOL_ERROR; // [MQTT-3.2.2-1]
+    // [MQTT-3.2.2-1]
+    if (sessionPresent && this.#client.options.cleanSession) return PROTOCOL_ERROR;
     this.#client.answered(returnCode, sessionPresent);
     return OK;
   }
@@ -160,12 +166,9 @@ export class Receiver {
     const client = this.#client;
     const packet = client.packet;
     if (packet.type !== PUBLISH || client.state !== CONNECTED) return TOO_LARGE;
-    if (client.memory.outbox.reserve(SHORT_PACKET_BYTES) === NONE) {
-      return this.#stall(OWN_OUTBOX, at);
-    }
+    if (!client.hasRoom(SHORT_PACKET_BYTES)) return this.#stall(OWN_OUTBOX, at);
     const outcome = skipPublish(client, at, end);
     if (outcome !== OK) return outcome;
-    client.heard();
     this.#skipBytes = packet.end - at;
     return at;
   }

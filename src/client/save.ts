@@ -157,6 +157,7 @@ function checkRows(client: Client, source: Uint8Array, at: number, end: number):
     const state = source[at];
     const flags = source[at + 1];
     if (state === PUBLISHED || state === RELEASED) inflight++;
+    if (uint16At(source, at + 2) > deliveries.packetIdMax) return QUOTA_EXCEEDED;
     at += ROW_BYTES;
     if (state === RELEASED) continue;
     const topicBytes = uint16At(source, at + 4);
@@ -185,7 +186,7 @@ function uint32At(bytes: Uint8Array, at: number): number {
   return uint16At(bytes, at) * 0x1_0000 + uint16At(bytes, at + 2);
 }
 
-/** CRC-32 (ISO-HDLC, that of zip) of the first `end` bytes, without a table: it runs twice a sleep. */
+/** CRC-32 (ISO-HDLC, that of zip) of the first `end` bytes; without a table, it runs seldom. */
 function crc32(bytes: Uint8Array, end: number): number {
   let crc = 0xffff_ffff;
   for (let at = 0; at < end; at++) {

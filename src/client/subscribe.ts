@@ -5,8 +5,6 @@ import { NONE, OK, PROTOCOL_ERROR, QUOTA_EXCEEDED, TOO_LARGE } from '../wire/cod
 import { packetBytes } from '../wire/encode.js';
 import { checkTopicFilter } from '../wire/topic.js';
 import type { Client } from './client.js';
-import { transmitWaiting } from './outgoing.js';
-import { CONNECTED } from './states.js';
 import { LEAVING } from './subscriptions.js';
 
 /** As `Client.subscribe`. */
@@ -32,6 +30,6 @@ function want(client: Client, filter: Uint8Array, wanted: number): number {
   if (subscriptions.want(scratchStart, scratchStart + filterBytes, wanted) === NONE) {
     return QUOTA_EXCEEDED;
   }
-  if (client.state === CONNECTED) transmitWaiting(client);
+  client.transmitSoon();
   return OK;
 }

@@ -139,19 +139,7 @@ export function hostLimits(given: Partial<Limits> = {}): Limits {
 
 /** Throws RangeError, naming the numbers, when limits are out of range or contradict each other. */
 export function checkLimits(limits: Limits): void {
-  for (const name of Object.keys(limits) as (keyof Limits)[]) {
-    const value = limits[name];
-    if (typeof value === 'string') continue;
-    const least = name === 'sysIntervalMs' || name === 'slowSubscriberMs' ? 0 : 1;
-    if (!Number.isSafeInteger(value) || value < least || value > BYTES_MAX) {
-      throw new RangeError(`${name} is ${value}: it must be a whole number, ` +
-        `${least} to ${BYTES_MAX}`);
-    }
-  }
-  if (!Object.values<string>(QueueFull).includes(limits.queueFull)) {
-    throw new RangeError(`queueFull is "${limits.queueFull}": it must be ` +
-      `one of ${Object.values(QueueFull).join(', ')}`);
-  }
+  checkValues(limits, ['sysIntervalMs', 'slowSubscriberMs']);
   between(limits, 'inflightMax', 1, 0xffff);
   between(limits, 'receiveMax', 1, 0xffff);
   between(limits, 'clientIdBytesMax', 23, 0xffff);
@@ -198,9 +186,38 @@ const LOWERED_BY: Readonly<Record<string, readonly (keyof Limits)[]>> = Object.f
 });
 
 /** Offsets are 32-bit integers. */
-const BYTES_MAX = 0x7fffffff;
+export const BYTES_MAX = 0x7fffffff;
 
-function between(limits: Limits, name: keyof Limits, least: number, most: number): void {
+/**
+ * Throws RangeError for a limit that is no whole number from 1, or 0 for those that `mayBeZero`, to
+ * BYTES_MAX, and for a `queueFull` that is none.
+ */
+export function checkValues(
+  limits: { queueFull: QueueFull }, mayBeZero: readonly string[] = [],
+): void {
+  for (const [name, value] of Object.entries<unknown>(limits)) {
+    if (name === 'queueFull') continue;
+    const least = mayBeZero.includes(name) ? 0 : 1;
+    if (!isWholeNumber(value, least)) {
+      throw new RangeError(`${name} is ${value}: it must be a whole number, ` +
+        `${least} to ${BYTES_MAX}`);
+    }
+  }
+  if (!Object.values<string>(QueueFull).includes(limits.queueFull)) {
+    throw new RangeError(`queueFull is "${limits.queueFull}": it must be ` +
+      `one of ${Object.values(QueueFull).join(', ')}`);
+  }
+}
+
+function isWholeNumber(value: unknown, least: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= least &&
+    (value as number) <= BYTES_MAX;
+}
+
+/** Throws RangeError when the limit is not `least` to `most`. */
+export function between<Name extends string>(
+  limits: { readonly [name in Name]: unknown }, name: Name, least: number, most: number,
+): void {
   const value = limits[name] as number;
   if (value < least || value > most) {
     throw new RangeError(`${name} is ${value}: it must be ${least} to ${most}`);
@@ -304,7 +321,7 @@ export function byteBudget(limits: Limits) {
   return { memoryLines, memory, columnLines, columns, total: memory + columns };
 }
 
-function sum(lines: Record<string, number>): number {
+export function sum(lines: Record<string, number>): number {
   let total = 0;
   for (const bytes of Object.values(lines)) total += bytes;
   return total;
@@ -317,16 +334,18 @@ function treeColumns(nodesMax: number): number {
     blocks * indexBytes(blocks);
 }
 
-function storeColumns(blocks: number, referencesMax: number): number {
+/** Columns of a store of messages with so many blocks. */
+export function storeColumns(blocks: number, referencesMax: number): number {
   return blocks * (indexBytes(blocks) + 2 + 4 + 1 + (referencesMax <= 0xffff ? 2 : 4));
 }
 
 /** Bytes of an index column's cell for a table of `rowCount` rows. */
-function indexBytes(rowCount: number): number {
+export function indexBytes(rowCount: number): number {
   return rowCount <= 0x7fff ? 2 : 4;
 }
 
-function powerOfTwo(least: number): number {
+/** The least power of two, 2 or more, that is not below `least`. */
+export function powerOfTwo(least: number): number {
   let size = 2;
   while (size < least) size *= 2;
   return size;

@@ -2,7 +2,7 @@
 
 import t from 'tap';
 import { createServer, connect, type AddressInfo } from 'node:net';
-import { TcpLink } from '../../src/node/tcp.js';
+import { TcpLink } from '../../src/node/tcp-link.js';
 
 t.test('a link whose socket could not send everything takes nothing more until it has', async (t) => {
   const server = createServer({ pauseOnConnect: true });

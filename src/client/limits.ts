@@ -1,7 +1,9 @@
 // How much of everything a client has, and how long it waits: the one place where its sizes are
 // chosen. It allocates all of it when it is constructed and nothing afterwards.
 
-import { QueueFull } from '../limits.js';
+import {
+  between, BYTES_MAX, checkValues, indexBytes, powerOfTwo, QueueFull, storeColumns, sum,
+} from '../limits.js';
 import { SHORT_PACKET_BYTES } from '../wire/encode.js';
 
 export interface ClientLimits {
@@ -80,17 +82,7 @@ export function clientLimits(given: Partial<ClientLimits> = {}): ClientLimits {
 
 /** Throws RangeError, naming the numbers, when limits are out of range or contradict each other. */
 export function checkClientLimits(limits: ClientLimits): void {
-  for (const name of Object.keys(limits) as (keyof ClientLimits)[]) {
-    const value = limits[name];
-    if (typeof value === 'string') continue;
-    if (!Number.isSafeInteger(value) || value < 1 || value > BYTES_MAX) {
-      throw new RangeError(`${name} is ${value}: it must be a whole number, 1 to ${BYTES_MAX}`);
-    }
-  }
-  if (!Object.values<string>(QueueFull).includes(limits.queueFull)) {
-    throw new RangeError(`queueFull is "${limits.queueFull}": it must be ` +
-      `one of ${Object.values(QueueFull).join(', ')}`);
-  }
+  checkValues(limits);
   between(limits, 'packetBytesMax', 64, 0x0fffffff + 5);
   between(limits, 'subscriptionsMax', 1, 0x7fff);
   between(limits, 'inflightMax', 1, 0xffff - limits.subscriptionsMax);
@@ -110,18 +102,6 @@ export function checkClientLimits(limits: ClientLimits): void {
     throw new RangeError(`these limits need ${memory} bytes of buffers, more than the ` +
       `${BYTES_MAX} that can be addressed: lower packetBytesMax (${limits.packetBytesMax}) ` +
       `or queueBytes (${limits.queueBytes})`);
-  }
-}
-
-/** Offsets are 32-bit integers. */
-const BYTES_MAX = 0x7fffffff;
-
-function between(
-  limits: ClientLimits, name: keyof ClientLimits, least: number, most: number,
-): void {
-  const value = limits[name] as number;
-  if (value < least || value > most) {
-    throw new RangeError(`${name} is ${value}: it must be ${least} to ${most}`);
   }
 }
 
@@ -156,26 +136,9 @@ export function clientByteBudget(limits: ClientLimits) {
     subscriptions: subscriptionsMax * (indexBytes(filters) + 2 + 3) + filters * indexBytes(filters),
     packetIds: 4 + 2 * powerOfTwo(2 * receiveMax),
     deliveries: queuedMax * (indexBytes(blocks) + 2 + 1 + 1 + queued) + 3 * queued + 4 + 2 + 8 + 2,
-    messages: blocks * (indexBytes(blocks) + 2 + 4 + 1 + 2),
+    messages: storeColumns(blocks, 2),
   };
   const memory = sum(memoryLines);
   const columns = sum(columnLines);
   return { memoryLines, memory, columnLines, columns, total: memory + columns };
-}
-
-function sum(lines: Record<string, number>): number {
-  let total = 0;
-  for (const bytes of Object.values(lines)) total += bytes;
-  return total;
-}
-
-/** Bytes of an index column's cell for a table of `rowCount` rows. */
-function indexBytes(rowCount: number): number {
-  return rowCount <= 0x7fff ? 2 : 4;
-}
-
-function powerOfTwo(least: number): number {
-  let size = 2;
-  while (size < least) size *= 2;
-  return size;
 }

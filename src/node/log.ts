@@ -13,7 +13,7 @@ import {
   REFUSED_NOT_AUTHORIZED, REFUSED_PROTOCOL_LEVEL, REFUSED_UNAVAILABLE, REFUSED_USER_OR_PASSWORD,
   TOO_LARGE, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
 } from '../wire/codes.js';
-import { TcpLink } from './tcp.js';
+import { TcpLink } from './tcp-link.js';
 
 const REFUSALS: ReadonlyMap<number, string> = new Map([
   [REFUSED_PROTOCOL_LEVEL, 'unsupported protocol version'],

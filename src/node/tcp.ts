@@ -5,66 +5,17 @@ import {
   createServer, Socket, type AddressInfo, type Server, type SocketConstructorOpts,
 } from 'node:net';
 import type { Broker } from '../broker/broker.js';
-import type { Link } from '../link.js';
 import { NONE } from '../wire/codes.js';
-
-/**
- * Bytes that a socket takes at once. What the kernel does not take of them waits in the socket, and
- * nothing more is written until it has gone: many small writes would cost more than their bytes.
- */
-const WRITE_BYTES_MAX = 1024 * 1024;
-/** How long a peer may take to close its side after ours, whatever it sends meanwhile. */
-const CLOSE_TIMEOUT_MS = 2000;
-const TICK_MS = 250;
-
-export class TcpLink implements Link {
-  readonly socket: Socket;
-  /** `address:port` of the peer, for the log. */
-  readonly peerName: string;
-  closed = false;
-
-  constructor(socket: Socket) {
-    this.socket = socket;
-    this.peerName = `${socket.remoteAddress}:${socket.remotePort}`;
-  }
-
-  get writableBytes(): number {
-    return this.closed || this.socket.writableNeedDrain ? 0 : WRITE_BYTES_MAX;
-  }
-
-  write(source: Uint8Array, start: number, end: number): void {
-    this.socket.write(Buffer.from(source.subarray(start, end)));
-  }
-
-  setReading(wanted: boolean): void {
-    if (wanted) this.socket.resume();
-    else this.socket.pause();
-  }
-
-  /**
-   * Sends what waits, then closes; goes on reading, into nothing, so that a reset does not overtake
-   * the last packet.
-   */
-  close(): void {
-    if (this.closed) return;
-    this.closed = true;
-    if (this.socket.destroyed) return;
-    this.socket.resume();
-    this.socket.end();
-    const timer = setTimeout(() => this.socket.destroy(), CLOSE_TIMEOUT_MS);
-    this.socket.once('close', () => clearTimeout(timer));
-  }
-}
+import { TcpLink } from './tcp-link.js';
+import { Ticker } from './ticker.js';
 
 export class TcpBroker {
   readonly #broker: Broker;
   readonly #server: Server;
   readonly #window: Uint8Array;
   readonly #sockets = new Set<Socket>();
+  readonly #ticker: Ticker;
   #flushWanted = false;
-  #clockMs = 0;
-  #tickedAtMs = performance.now();
-  #ticker: NodeJS.Timeout | undefined;
 
   /**
    * Throws RangeError unless an inbox takes a window on top of an unfinished packet: Node reads
@@ -78,6 +29,10 @@ export class TcpBroker {
     }
     this.#broker = broker;
     this.#window = broker.bytes.subarray(broker.windowStart, broker.windowStart + windowBytes);
+    this.#ticker = new Ticker((nowMs) => {
+      broker.tick(nowMs);
+      this.#scheduleFlush();
+    });
     this.#server = createServer(
       { noDelay: true, pauseOnConnect: true }, (accepted) => this.#accept(accepted));
   }
@@ -93,8 +48,7 @@ export class TcpBroker {
         this.#server.removeListener('error', reject);
         // One connection that cannot be accepted is no reason to lose the others.
         this.#server.on('error', (error) => process.emitWarning(error));
-        this.#ticker = setInterval(() => this.#tick(), TICK_MS);
-        this.#tick();
+        this.#ticker.start();
         resolve(this.#server.address() as AddressInfo);
       });
     });
@@ -102,7 +56,7 @@ export class TcpBroker {
 
   /** Ends every connection and stops listening; resolves when all sockets are closed. */
   async close(): Promise<void> {
-    clearInterval(this.#ticker);
+    this.#ticker.stop();
     this.#broker.close();
     const closed = [...this.#sockets].map(
       (socket) => new Promise((resolve) => socket.once('close', resolve)));
@@ -139,18 +93,6 @@ export class TcpBroker {
     socket.on('end', lost);
     socket.on('close', lost);
     socket.resume();
-  }
-
-  /**
-   * Timers run before sockets are read: after this process was held up, peers that were not silent
-   * at all would look so. Of such a time only a little counts.
-   */
-  #tick(): void {
-    const nowMs = performance.now();
-    this.#clockMs += Math.min(nowMs - this.#tickedAtMs, 2 * TICK_MS);
-    this.#tickedAtMs = nowMs;
-    this.#broker.tick(this.#clockMs);
-    this.#scheduleFlush();
   }
 
   /** Everything that one turn of the event loop produces leaves in one write for each socket. */

@@ -31,7 +31,10 @@ export interface ClientLimits {
   /** What happens to one message too many. */
   queueFull: QueueFull;
 
-  /** Unacknowledged QoS 1 and 2 messages sent, 1 to 65,535 less `subscriptionsMax`. */
+  /**
+   * Unacknowledged QoS 1 and 2 messages sent, 1 to 65,535 less `subscriptionsMax`. MQTT 3.1.1 does
+   * not tell what a broker bears; Mosquitto, as it comes, cuts who has more than 20 of QoS 2.
+   */
   inflightMax: number;
   /** QoS 2 messages the broker may have sent without PUBREL, 1 to 65,535. */
   receiveMax: number;
@@ -68,7 +71,7 @@ export function clientLimits(given: Partial<ClientLimits> = {}): ClientLimits {
     queueBytes: Math.max(16 * KIB * KIB, 2 * packetBytesMax),
     messageBlockBytes: 128,
     queueFull: QueueFull.REFUSE_NEW,
-    inflightMax: 100,
+    inflightMax: 20,
     receiveMax: 1024,
     connectTimeoutMs: 10_000,
     pingTimeoutMs: 10_000,

@@ -5,11 +5,15 @@
 
 import packageJson from '../../package.json' with { type: 'json' };
 import { FailureError, UsageError, type Command } from './arguments.js';
+import { averagesCommand } from './averages-command.js';
 import { brokerCommand } from './broker-command.js';
 import { pubCommand } from './pub-command.js';
+import { roomCommand } from './room-command.js';
+import { sensorCommand } from './sensor-command.js';
 import { subCommand } from './sub-command.js';
 
-const COMMANDS: readonly Command[] = [brokerCommand, pubCommand, subCommand];
+const COMMANDS: readonly Command[] =
+  [roomCommand, brokerCommand, sensorCommand, averagesCommand, pubCommand, subCommand];
 
 function help(): string {
   const rows = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}\n`);

@@ -9,7 +9,9 @@ t.test('a link whose socket could not send everything takes nothing more until i
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const accepted = new Promise<import('node:net').Socket>((resolve) => server.once('connection', resolve));
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const connected = new Promise((resolve) => socket.once('connect', resolve));
   const peer = await accepted;
+  await connected;
   socket.on('error', () => {}); // the peer is destroyed in the end, with bytes unread
   const link = new TcpLink(socket);
   const bytes = new Uint8Array(64 * 1024);

@@ -1,0 +1,92 @@
+// The client on TCP, under Node: a socket for each connection, one write for each turn of the event
+// loop. Called by the command line and by tests.
+
+import { randomInt } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import type { Link } from '../link.js';
+import { MqttClient, type MqttClientOptions } from '../client/mqtt-client.js';
+import { TcpLink } from './tcp-link.js';
+import { Ticker } from './ticker.js';
+
+export interface TcpClientOptions extends MqttClientOptions {
+  host: string;
+  port: number;
+}
+
+export class TcpClient extends MqttClient {
+  readonly #options: TcpClientOptions;
+  readonly #ticker: Ticker;
+  #socket: Socket | undefined;
+  #flushWanted = false;
+
+  /** As MqttClient; nothing happens until `connect`. */
+  constructor(options: TcpClientOptions) {
+    super({ ...options, onClosed: (complete) => this.#closed(complete) }, {
+      open: () => this.#open(),
+      random: () => randomInt(0x1_0000_0000),
+      wake: () => this.#scheduleFlush(),
+    });
+    this.#options = options;
+    this.#ticker = new Ticker((nowMs) => this.core.tick(nowMs));
+  }
+
+  override connect(): void {
+    super.connect();
+    this.#ticker.start();
+  }
+
+  /** The core has let go of the link; what it wrote last may still be on its way. */
+  #closed(complete: boolean): void {
+    this.#ticker.stop();
+    const socket = this.#socket;
+    if (socket === undefined || socket.closed) this.#options.onClosed?.(complete);
+    else socket.once('close', (failed) => this.#options.onClosed?.(complete && !failed));
+  }
+
+  #open(): Link {
+    const { host, port } = this.#options;
+    const socket = this.#socket = connect({ host, port, noDelay: true });
+    const link = new TcpLink(socket);
+    const whenOpen = (event: string, report: () => void): void => {
+      socket.on(event, () => {
+        if (!link.closed) report();
+      });
+    };
+    const lost = (): void => {
+      this.core.disconnected();
+      link.close();
+    };
+    whenOpen('connect', () => this.core.opened());
+    whenOpen('drain', () => this.core.writable());
+    socket.on('data', (chunk: Buffer) => this.#received(link, socket, chunk));
+    socket.on('error', (error) => {
+      if (!link.closed) this.linkError = error;
+    });
+    whenOpen('end', lost);
+    whenOpen('close', lost);
+    return link;
+  }
+
+  /** What the core does not take now goes back into the socket, which it has stopped. */
+  #received(link: TcpLink, socket: Socket, chunk: Buffer): void {
+    for (let at = 0; at < chunk.length && !link.closed;) {
+      const part = chunk.subarray(at, at + this.core.room);
+      if (part.length === 0) {
+        socket.unshift(chunk.subarray(at));
+        return;
+      }
+      this.core.bytes.set(part, this.core.receiveStart);
+      this.core.received(part.length);
+      at += part.length;
+    }
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushWanted) return;
+    this.#flushWanted = true;
+    setImmediate(() => {
+      this.#flushWanted = false;
+      this.core.flush();
+    });
+  }
+}

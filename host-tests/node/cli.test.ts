@@ -32,6 +32,12 @@ t.test('--help and --version', async (t) => {
     const exit = await maisonnette(t, ...args);
     t.match(exit, { code: 0, stderr: '', stdout: /^Usage: maisonnette COMMAND/ }, args.join(' '));
   }
+  const help = await maisonnette(t, '--help');
+  for (const command of ['room', 'broker', 'sensor', 'averages', 'pub', 'sub']) {
+    t.match(help.stdout, new RegExp(`^  ${command} +[a-z]`, 'm'), `${command} is listed`);
+    const own = await maisonnette(t, command, '--help');
+    t.match(own, { code: 0, stderr: '', stdout: new RegExp(`^Usage: maisonnette ${command} `) });
+  }
   const version = await maisonnette(t, '--version');
   t.match(version, { code: 0, stderr: '', stdout: `${VERSION}\n` });
   for (const option of ['--help', '-h']) {
@@ -53,7 +59,7 @@ t.test('npx maisonnette --version works in the repository', async (t) => {
 });
 
 const REFUSALS: readonly [args: string[], words: RegExp][] = [
-  [['nonsense'], /unknown command "nonsense".*broker/],
+  [['nonsense'], /unknown command "nonsense": the commands are room, broker, sensor, averages, pub, sub, --help/],
   [['--nonsense'], /--nonsense/],
   [['broker', '--nonsense'], /--nonsense/],
   [['broker', 'stray'], /stray/],

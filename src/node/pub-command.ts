@@ -1,0 +1,235 @@
+// `maisonnette pub`: publishes one message, the same one several times, or the lines of standard
+// input, with the options of mosquitto_pub. It ends with 0 only when every message was handed over.
+
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { QUOTA_EXCEEDED, SERVER_UNAVAILABLE, TOO_LARGE } from '../wire/codes.js';
+import { checkTopicName } from '../wire/topic.js';
+import {
+  FailureError, helpText, parseArguments, seconds, UsageError, wholeNumber, type Command,
+  type Option, type Values,
+} from './arguments.js';
+import { connectionOf, CONNECTION_SECTION, runClient, WILL_SECTION } from './connection-options.js';
+import { lines, standardInput } from './lines.js';
+import type { TcpClient, TcpClientOptions } from './tcp-client.js';
+
+const OPTIONS: readonly Option[] = [
+  { name: 'topic', short: 't', value: 'TOPIC', help: 'where to publish' },
+  { name: 'message', short: 'm', value: 'TEXT', help: 'the message' },
+  { name: 'file', short: 'f', value: 'FILE', help: 'the message is what this file holds' },
+  { name: 'stdin-line', short: 'l', help: 'each line of standard input is a message' },
+  { name: 'stdin-file', short: 's', help: 'all of standard input is one message' },
+  { name: 'null-message', short: 'n', help: 'an empty message; with --retain, it removes one' },
+  { name: 'qos', short: 'q', value: 'N', help: 'QoS: 0, 1 or 2', default: '0' },
+  { name: 'retain', short: 'r', help: 'the broker retains it' },
+  { name: 'repeat', value: 'N', help: 'publish it N times', default: '1' },
+  { name: 'repeat-delay', value: 'N', help: 'seconds between two of them', default: '0' },
+  { name: 'quiet', help: 'say nothing about failures' },
+];
+
+const EXIT_CODES = `
+Exit codes: 0 everything was handed over (QoS 1 and 2: acknowledged by the broker); 1 not
+everything was; 2 a wrong option, no broker, or a refused login. Once connected, it reconnects by
+itself.`;
+
+/** Options of which one says what to publish. */
+const SOURCES = ['message', 'file', 'stdin-line', 'stdin-file', 'null-message'] as const;
+
+const PACKET_BYTES_MAX = 268_435_460;
+const LINE_BYTES_MAX = 16 * 1024 * 1024;
+
+interface PubArguments {
+  topic: Uint8Array;
+  /** Payloads, one after the other; read no faster than they are published. */
+  payloads: AsyncIterable<Uint8Array>;
+  qos: number;
+  retain: boolean;
+  quiet: boolean;
+  client: TcpClientOptions;
+}
+
+export const pubCommand: Command = {
+  name: 'pub',
+  summary: 'publish messages, as mosquitto_pub does',
+  async run(args) {
+    const sections = [{ title: 'Options', options: OPTIONS }, CONNECTION_SECTION, WILL_SECTION];
+    const values = parseArguments(args, sections.flatMap(({ options }) => options));
+    if (values.flag('help')) {
+      process.stdout.write(helpText('maisonnette pub [options] -t TOPIC -m TEXT',
+        `Publishes a message, a file, or the lines of standard input.${EXIT_CODES}`, ...sections));
+      return 0;
+    }
+    const quiet = values.flag('quiet');
+    const given = await pubArguments(values);
+    try {
+      await new Publisher(given).run();
+    } catch (error) {
+      if (!quiet || !(error instanceof UsageError || error instanceof FailureError)) throw error;
+      return error instanceof UsageError ? 2 : 1;
+    } finally {
+      process.stdin.destroy(); // it would keep the process
+    }
+    return 0;
+  },
+};
+
+async function pubArguments(values: Values): Promise<PubArguments> {
+  const connection = connectionOf(values);
+  const name = values.text('topic') ?? connection.topic;
+  if (name === undefined) throw new UsageError('--topic is missing: it says where to publish');
+  const topic = Buffer.from(name);
+  if (topic.length > 0xffff || checkTopicName(topic, 0, topic.length) !== 0) {
+    throw new UsageError(`--topic is "${name.slice(0, 100)}": one cannot publish there, ` +
+      'as it is empty, too long or has + or #');
+  }
+  const { payloads, bytesMax } = await source(values);
+  // And CONNECT has to fit.
+  const packetBytesMax = Math.max(bytesMax + topic.length + 16, 262_144);
+  if (packetBytesMax > PACKET_BYTES_MAX) {
+    throw new UsageError(`the message has ${bytesMax} bytes: a packet of MQTT has at most ` +
+      `${PACKET_BYTES_MAX}, with the topic`);
+  }
+  return {
+    topic,
+    payloads,
+    qos: wholeNumber('qos', values.text('qos') ?? '0', 0, 2),
+    retain: values.flag('retain'),
+    quiet: values.flag('quiet'),
+    client: {
+      ...connection.options,
+      // QoS 0 by way of the queue, too: it tells when it is full, and when there is room again.
+      queueQoS0: true,
+      limits: {
+        packetBytesMax,
+        outboxBytes: packetBytesMax + 65_536,
+        queueBytes: Math.max(4 * 1024 * 1024, packetBytesMax + 4096),
+        queuedMax: 4096,
+        messageBlockBytes: 512,
+      },
+    },
+  };
+}
+
+interface Source {
+  payloads: AsyncIterable<Uint8Array>;
+  /** Of one payload. */
+  bytesMax: number;
+}
+
+async function source(values: Values): Promise<Source> {
+  const given = SOURCES.filter((name) => values.flag(name) || values.text(name) !== undefined);
+  if (given.length !== 1) {
+    throw new UsageError(given.length === 0 ?
+      `what to publish is missing: give one of ${SOURCES.map((name) => `--${name}`).join(', ')}` :
+      `${given.map((name) => `--${name}`).join(' and ')}: each says what to publish, give one`);
+  }
+  const repeat = values.text('repeat');
+  const delay = values.text('repeat-delay');
+  if (given[0] === 'stdin-line') {
+    if (repeat !== undefined) throw new UsageError('--repeat does not go with --stdin-line');
+    return { payloads: lines(standardInput(), LINE_BYTES_MAX), bytesMax: LINE_BYTES_MAX };
+  }
+  const payload = await onePayload(given[0]!, values);
+  const count = repeat === undefined ? 1 : wholeNumber('repeat', repeat, 1, 0x7fffffff);
+  const delayMs = delay === undefined ? 0 : seconds('repeat-delay', delay, 0, 2_147_483);
+  return { payloads: repeated(payload, count, delayMs), bytesMax: payload.length };
+}
+
+async function onePayload(
+  name: (typeof SOURCES)[number], values: Values,
+): Promise<Uint8Array> {
+  if (name === 'stdin-file') {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of standardInput()) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  }
+  if (name !== 'file') return Buffer.from(values.text('message') ?? '');
+  const path = values.text('file')!;
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(`--file ${path} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+async function* repeated(
+  payload: Uint8Array, count: number, delayMs: number,
+): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < count; i++) {
+    if (i > 0 && delayMs > 0) await sleep(delayMs, undefined, { ref: false });
+    yield payload;
+  }
+}
+
+class Publisher {
+  readonly #given: PubArguments;
+  #client: TcpClient | undefined;
+  #begun = false;
+  #publishedCount = 0;
+  /** Everything was published, */
+  #complete = false;
+  /** and acknowledged, where that is due. */
+  #allAccepted = false;
+  #failure: Error | undefined;
+  /** Goes on with what had to wait. */
+  #goOn = (): void => {};
+
+  constructor(given: PubArguments) {
+    this.#given = given;
+  }
+
+  async run(): Promise<void> {
+    const complete = await runClient({
+      ...this.#given.client,
+      onConnected: () => this.#connected(),
+      onDelivered: () => this.#delivered(),
+    }, (client) => this.#client = client);
+    if (this.#failure) throw this.#failure;
+    if (this.#allAccepted && complete) return;
+    throw new FailureError('not everything was handed over ' +
+      `(${this.#publishedCount} published, ${this.#client!.waitingCount} of them waiting)`);
+  }
+
+  #connected(): void {
+    this.#goOn();
+    if (this.#begun) return;
+    this.#begun = true;
+    this.#publishAll().catch((error: unknown) => {
+      this.#failure = error as Error;
+      this.#client!.close();
+    });
+  }
+
+  #delivered(): void {
+    this.#goOn();
+    this.#closeWhenDone();
+  }
+
+  async #publishAll(): Promise<void> {
+    for await (const payload of this.#given.payloads) {
+      while (!this.#publish(payload)) await new Promise<void>((resolve) => this.#goOn = resolve);
+    }
+    this.#complete = true;
+    this.#closeWhenDone();
+  }
+
+  /** False when there is no room now. */
+  #publish(payload: Uint8Array): boolean {
+    const { topic, qos, retain } = this.#given;
+    const outcome = this.#client!.publishBytes(topic, payload, qos, retain);
+    if (outcome === QUOTA_EXCEEDED || outcome === SERVER_UNAVAILABLE) return false;
+    if (outcome < 0) {
+      throw new FailureError(`message ${this.#publishedCount + 1} of ${payload.length} bytes ` +
+        `cannot be published: ${outcome === TOO_LARGE ? 'too large' : `code ${-outcome}`}`);
+    }
+    this.#publishedCount++;
+    return true;
+  }
+
+  #closeWhenDone(): void {
+    const client = this.#client!;
+    if (!this.#complete || client.waitingCount > 0) return;
+    this.#allAccepted = true;
+    client.close();
+  }
+}

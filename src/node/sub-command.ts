@@ -1,0 +1,316 @@
+// `maisonnette sub`: subscribes and prints what comes, with the options, the output and the exit
+// codes of mosquitto_sub. What standard output does not take is not read from the broker either.
+
+import type { MessageInfo } from '../client/mqtt-client.js';
+import { SUBACK_FAILURE } from '../wire/codes.js';
+import { checkTopicFilter } from '../wire/topic.js';
+import { helpText, parseArguments, seconds, UsageError, wholeNumber } from './arguments.js';
+import type { Command, Option, Values } from './arguments.js';
+import { connectionOf, CONNECTION_SECTION, runClient, WILL_SECTION } from './connection-options.js';
+import { parseFormat, type Format, type PrintedMessage } from './sub-format.js';
+import type { TcpClient, TcpClientOptions } from './tcp-client.js';
+
+/** Exit code when --timeout runs out: Mosquitto's MOSQ_ERR_TIMEOUT. */
+const TIMED_OUT = 27;
+
+const OPTIONS: readonly Option[] = [
+  { name: 'topic', short: 't', value: 'FILTER', many: true,
+    help: 'what to subscribe to; may be given several times' },
+  { name: 'qos', short: 'q', value: 'N',
+    help: 'QoS of the subscriptions: 0, 1 or 2', default: '0' },
+  { name: 'filter-out', short: 'T', value: 'FILTER', many: true,
+    help: 'leave out what matches this; may be given several times' },
+  { name: 'unsubscribe', short: 'U', value: 'FILTER', many: true,
+    help: 'unsubscribe at the start, from a session that was kept; may be given several times' },
+  { name: 'verbose', short: 'v', help: 'print the topic before each message' },
+  { name: 'format', short: 'F', value: 'FORMAT',
+    help: 'print in this format: %t topic, %p payload, %x and %X in hexadecimal, %l its length, ' +
+      '%q QoS, %r retain, %m packet identifier, %j and %J JSON, %I and %U time, @X time as in ' +
+      'strftime, \\n and \\t and so on; as mosquitto_sub has them' },
+  { name: 'no-newline', short: 'N', help: 'no new line after each message' },
+  { name: 'count', short: 'C', value: 'N', help: 'end after so many messages' },
+  { name: 'timeout', short: 'W', value: 'N',
+    help: `end after N seconds, with exit code ${TIMED_OUT}` },
+  { name: 'subscribe-only', short: 'E',
+    help: 'end when the broker has answered the subscriptions' },
+  { name: 'no-retained', short: 'R', help: 'leave out messages that were retained' },
+  { name: 'retained-only', help: 'print retained messages only, and end at the first that is not' },
+  { name: 'remove-retained', help: 'remove the retained messages that come from the broker' },
+  { name: 'max-packet', value: 'N',
+    help: 'bytes of the largest packet taken', default: '16777216' },
+  { name: 'quiet', help: 'say nothing about failures' },
+];
+
+const EXIT_CODES = `
+Exit codes: 0 as asked, also after Ctrl-C; 1 a failure; 2 a wrong option, no broker, a refused
+login, or all subscriptions refused; ${TIMED_OUT} after --timeout. Once connected, it reconnects by
+itself.`;
+
+interface SubArguments {
+  filters: ReadonlySet<string>;
+  unwanted: ReadonlySet<string>;
+  filtersOut: readonly string[];
+  qos: number;
+  print: Format;
+  /** Of messages to print; Infinity: no end. */
+  count: number;
+  timeoutMs: number | undefined;
+  subscribeOnly: boolean;
+  noRetained: boolean;
+  retainedOnly: boolean;
+  removeRetained: boolean;
+  quiet: boolean;
+  client: TcpClientOptions;
+}
+
+export const subCommand: Command = {
+  name: 'sub',
+  summary: 'subscribe and print messages, as mosquitto_sub does',
+  async run(args) {
+    const sections = [{ title: 'Options', options: OPTIONS }, CONNECTION_SECTION, WILL_SECTION];
+    const values = parseArguments(args, sections.flatMap(({ options }) => options));
+    if (values.flag('help')) {
+      process.stdout.write(helpText('maisonnette sub [options] -t FILTER',
+        `Subscribes and prints the messages that come.${EXIT_CODES}`, ...sections));
+      return 0;
+    }
+    return new Subscriber(subArguments(values)).run();
+  },
+};
+
+function subArguments(values: Values): SubArguments {
+  const connection = connectionOf(values);
+  const filters = new Set(values.texts('topic'));
+  if (connection.topic !== undefined) filters.add(connection.topic);
+  if (filters.size === 0) throw new UsageError('--topic is missing: it says what to subscribe to');
+  const unwanted = new Set(values.texts('unsubscribe'));
+  const filtersOut = values.texts('filter-out');
+  checkFilters('topic', filters);
+  checkFilters('unsubscribe', unwanted);
+  checkFilters('filter-out', filtersOut);
+  if (values.flag('no-retained') && values.flag('retained-only')) {
+    throw new UsageError('--no-retained and --retained-only together leave nothing to print');
+  }
+  const count = values.text('count');
+  const timeout = values.text('timeout');
+  const packetBytesMax =
+    wholeNumber('max-packet', values.text('max-packet') ?? '16777216', 64, 268_435_460);
+  return {
+    filters,
+    unwanted,
+    filtersOut,
+    qos: wholeNumber('qos', values.text('qos') ?? '0', 0, 2),
+    print: printer(values),
+    count: count === undefined ? Infinity : wholeNumber('count', count, 1, 0x7fffffff),
+    timeoutMs: timeout === undefined ? undefined : seconds('timeout', timeout, 0.001, 2_147_483),
+    subscribeOnly: values.flag('subscribe-only'),
+    noRetained: values.flag('no-retained'),
+    retainedOnly: values.flag('retained-only'),
+    removeRetained: values.flag('remove-retained'),
+    quiet: values.flag('quiet'),
+    client: {
+      ...connection.options,
+      limits: {
+        packetBytesMax,
+        subscriptionsMax: filters.size + unwanted.size,
+        queueBytes: Math.max(packetBytesMax + 4096, 4_194_304),
+        messageBlockBytes: 4096,
+        receiveMax: 16_384,
+      },
+    },
+  };
+}
+
+function checkFilters(name: string, filters: Iterable<string>): void {
+  for (const filter of filters) {
+    const bytes = Buffer.from(filter);
+    if (bytes.length <= 0xffff && checkTopicFilter(bytes, 0, bytes.length) === 0) continue;
+    throw new UsageError(`--${name} is "${filter.slice(0, 100)}": ` +
+      'that is no topic filter; + stands for a whole level, # for all the last ones');
+  }
+}
+
+/** How a message is printed: --format before --verbose before the bare payload. */
+function printer(values: Values): Format {
+  const end = values.flag('no-newline') ? '' : '\n';
+  const format = values.text('format');
+  if (format !== undefined) {
+    const print = parseFormat(format);
+    return (...of) => print(...of) + end;
+  }
+  const verbose = values.flag('verbose');
+  return ({ topic, payload }) => {
+    const text = Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('latin1');
+    if (!verbose) return text === '' ? '' : text + end;
+    if (text === '' && end === '') return '';
+    return `${Buffer.from(topic).toString('latin1')} ${text === '' ? '(null)' : text}${end}`;
+  };
+}
+
+/** Whether a valid filter matches a topic [MQTT-4.7.2-1]. */
+export function matches(filter: string, topic: string): boolean {
+  if (topic.startsWith('$') && /^[+#]/.test(filter)) return false;
+  const wanted = filter.split('/');
+  const levels = topic.split('/');
+  for (let i = 0; i < wanted.length; i++) {
+    if (wanted[i] === '#') return true;
+    if (i >= levels.length || (wanted[i] !== '+' && wanted[i] !== levels[i])) return false;
+  }
+  return wanted.length === levels.length;
+}
+
+class Subscriber {
+  readonly #given: SubArguments;
+  #client: TcpClient | undefined;
+  /** Printed and not written yet, as `latin1`. */
+  #output = '';
+  #outputFull = false;
+  #outputFailed = false;
+  /** No more messages are wanted. */
+  #enough = false;
+  #timedOut = false;
+  #printedCount = 0;
+  /** Filters whose SUBACK or UNSUBACK has not come yet, and those that were refused. */
+  readonly #unanswered: Set<string>;
+  readonly #refused = new Set<string>();
+  /** Why it failed, when nothing was left to wait for. */
+  #failure: UsageError | undefined;
+  /** Handles of the messages that remove retained ones. */
+  readonly #removals = new Set<number>();
+
+  constructor(given: SubArguments) {
+    this.#given = given;
+    this.#unanswered = new Set([...given.filters, ...given.unwanted]);
+  }
+
+  async run(): Promise<number> {
+    const { client, quiet, timeoutMs } = this.#given;
+    const onDrain = (): void => this.#drained();
+    const onError = (error: NodeJS.ErrnoException): void => this.#outputEnded(error);
+    process.stdout.on('drain', onDrain).on('error', onError);
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
+      this.#timedOut = true;
+      this.#client?.close();
+    }, timeoutMs);
+    try {
+      await runClient({
+        ...client,
+        onMessage: (topic, payload, info) => this.#message(topic, payload, info),
+        onSubscribed: (filter, returnCode) => this.#subscribed(filter, returnCode),
+        onUnsubscribed: (filter) => this.#answered(filter),
+        onDelivered: (handle) => this.#removed(handle),
+      }, (started) => this.#start(started));
+      if (this.#failure) throw this.#failure;
+    } catch (error) {
+      if (!quiet || !(error instanceof UsageError)) throw error;
+      return 2;
+    } finally {
+      clearTimeout(timer);
+      this.#flush();
+      process.stdout.removeListener('drain', onDrain);
+    }
+    if (this.#outputFailed) return 1;
+    if (!this.#timedOut) return 0;
+    this.#say(`--timeout is over after ${timeoutMs! / 1000} s`);
+    return TIMED_OUT;
+  }
+
+  #start(client: TcpClient): void {
+    this.#client = client;
+    const { filters, unwanted, qos } = this.#given;
+    for (const filter of filters) this.#must(filter, client.subscribe(filter, { QoS: qos }));
+    for (const filter of unwanted) this.#must(filter, client.unsubscribe(filter));
+  }
+
+  #must(filter: string, outcome: number): void {
+    if (outcome < 0) throw new UsageError(`--topic "${filter.slice(0, 100)}" is too long`);
+  }
+
+  #message(topic: string, payload: Uint8Array, { QoS, retain }: MessageInfo): void | false {
+    // What is not wanted any more stays unacknowledged, for the session's next connection; but for
+    // acknowledgements of our own, reading goes on.
+    if (this.#enough) return this.#removals.size === 0 ? false : undefined;
+    if (this.#outputFull) return false;
+    const given = this.#given;
+    if (given.retainedOnly && !retain) return this.#end();
+    if (given.filtersOut.some((filter) => matches(filter, topic))) return;
+    if (given.removeRetained && retain) {
+      const handle = this.#client!.publish(topic, '', { QoS: 1, retain: true });
+      if (handle < 0) return false; // the queue is full; on with it when one was removed
+      this.#removals.add(handle);
+    }
+    if (given.noRetained && retain) return;
+    const packetId = QoS === 0 ? 0 : this.#client!.core.packet.packetId;
+    this.#print({ topic, payload, qos: QoS, retain, packetId });
+    if (++this.#printedCount === given.count) this.#end();
+  }
+
+  #print(message: PrintedMessage): void {
+    const now = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
+    if (this.#output === '') queueMicrotask(() => this.#flush());
+    this.#output += this.#given.print(message, now, (sentence) => this.#say(sentence));
+    if (this.#output.length >= 65_536) this.#flush();
+  }
+
+  #flush(): void {
+    const text = this.#output;
+    this.#output = '';
+    if (text === '' || this.#outputFailed) return;
+    if (!process.stdout.write(text, 'latin1')) this.#outputFull = true;
+  }
+
+  #drained(): void {
+    this.#outputFull = false;
+    this.#client?.resume();
+  }
+
+  /** Nobody reads any more, as after `| head -1`: a quiet end. Another error is main's to tell. */
+  #outputEnded(error: NodeJS.ErrnoException): void {
+    this.#outputFailed = error.code !== 'EPIPE';
+    this.#outputFull = false;
+    this.#end();
+  }
+
+  /**
+   * No more messages; closes as soon as the broker has the removals, and after the message at hand
+   * is acknowledged.
+   */
+  #end(): void {
+    this.#enough = true;
+    queueMicrotask(() => this.#closeIfRemoved());
+  }
+
+  #removed(handle: number): void {
+    this.#removals.delete(handle);
+    if (this.#enough) this.#closeIfRemoved();
+    else this.#client!.resume();
+  }
+
+  #closeIfRemoved(): void {
+    if (this.#removals.size === 0) this.#client!.close();
+    else this.#client!.resume();
+  }
+
+  #subscribed(filter: string, returnCode: number): void {
+    if (returnCode === SUBACK_FAILURE) {
+      if (!this.#refused.has(filter)) this.#say(`the broker refuses the subscription to ${filter}`);
+      this.#refused.add(filter);
+      const wanted = [...this.#given.filters].filter((each) => !this.#given.unwanted.has(each));
+      if (wanted.every((each) => this.#refused.has(each))) {
+        this.#failure = new UsageError('all subscriptions were refused');
+        this.#client!.close();
+        return;
+      }
+    } else this.#refused.delete(filter);
+    this.#answered(filter);
+  }
+
+  #answered(filter: string): void {
+    this.#unanswered.delete(filter);
+    if (this.#given.subscribeOnly && this.#unanswered.size === 0) this.#client!.close();
+  }
+
+  #say(sentence: string): void {
+    if (!this.#given.quiet) process.stderr.write(`maisonnette: ${sentence}.\n`);
+  }
+}

@@ -31,6 +31,8 @@ export interface Limits {
   packetBytesMax: number;
   /** Bytes the platform may put before the core at once; one window for all connections. */
   windowBytes: number;
+  /** Bytes where the platform lays out what it hands to a socket; 0 where it needs no place. */
+  stagingBytes: number;
   /** Bytes of each connection's inbox. */
   inboxBytes: number;
   /** Bytes of each connection's outbox. */
@@ -112,6 +114,7 @@ export function hostLimits(given: Partial<Limits> = {}): Limits {
     clientIdBytesMax: 256,
     packetBytesMax,
     windowBytes,
+    stagingBytes: 0,
     inboxBytes: packetBytesMax + windowBytes,
     outboxBytes: Math.max(packetBytesMax, 64 * KIB),
     topicLevelsMax: 64,
@@ -139,7 +142,7 @@ export function hostLimits(given: Partial<Limits> = {}): Limits {
 
 /** Throws RangeError, naming the numbers, when limits are out of range or contradict each other. */
 export function checkLimits(limits: Limits): void {
-  checkValues(limits, ['sysIntervalMs', 'slowSubscriberMs']);
+  checkValues(limits, ['sysIntervalMs', 'slowSubscriberMs', 'stagingBytes']);
   between(limits, 'inflightMax', 1, 0xffff);
   between(limits, 'receiveMax', 1, 0xffff);
   between(limits, 'clientIdBytesMax', 23, 0xffff);
@@ -173,6 +176,7 @@ function largest(lines: Record<string, number>): [name: string, bytes: number] {
 /** The limits that make each part of the memory smaller. */
 const LOWERED_BY: Readonly<Record<string, readonly (keyof Limits)[]>> = Object.freeze({
   window: ['windowBytes'],
+  staging: ['stagingBytes'],
   inboxes: ['packetBytesMax', 'clientsMax'],
   outboxes: ['packetBytesMax', 'clientsMax'],
   scratch: ['packetBytesMax'],
@@ -282,6 +286,7 @@ export function byteBudget(limits: Limits) {
   const queued = indexBytes(queuedMax);
   const memoryLines = {
     window: limits.windowBytes,
+    staging: limits.stagingBytes,
     inboxes: connectionsMax * limits.inboxBytes,
     outboxes: connectionsMax * limits.outboxBytes,
     /**

@@ -83,7 +83,7 @@ t.test('byteBudget is exact for the defaults of a host', (t) => {
 });
 
 t.test('byteBudget has a line for each use, and their sums', (t) => {
-  const budget = byteBudget(smallLimits({ sysIntervalMs: 1000 }));
+  const budget = byteBudget(smallLimits({ sysIntervalMs: 1000, stagingBytes: 64 }));
   const { memory, columns, columnLines, total, memoryLines } = budget;
   const sum = (lines: Record<string,
     number>): number => Object.values(lines).reduce((all, bytes) => all + bytes, 0);

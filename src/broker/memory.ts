@@ -2,9 +2,9 @@
 // the tables over it. One buffer, because `copyWithin` moves bytes inside it natively and without a
 // view, on XS as on Node.
 //
-//   bytes:  window | inbox 0, 1, … | regions of outboxes | scratch | filter | `$SYS` text |
-//           client identifiers | text of filters | text of retained topics | retained messages |
-//           queued messages
+//   bytes:  window | staging | inbox 0, 1, … | regions of outboxes | scratch | filter |
+//           `$SYS` text | client identifiers | text of filters | text of retained topics |
+//           retained messages | queued messages
 
 import {
   byteBudget, checkLimits, COUNTER_BYTES, levelBlocks, queueBlocks, retainedBlocks, retainedNodes,
@@ -28,6 +28,7 @@ export class BrokerMemory {
   readonly bytes: Uint8Array;
   /** Offsets in `bytes`. */
   readonly windowStart: number;
+  readonly stagingStart: number;
   readonly scratchStart: number;
   readonly sysTextStart: number;
 
@@ -61,6 +62,7 @@ export class BrokerMemory {
     const region = (byteCount: number): number => (at += byteCount) - byteCount;
 
     this.windowStart = region(memoryLines.window);
+    this.stagingStart = region(memoryLines.staging);
     const inboxes = region(memoryLines.inboxes);
     const outboxes = region(memoryLines.outboxes);
     this.scratchStart = region(memoryLines.scratch);

@@ -9,6 +9,8 @@ import { SHORT_PACKET_BYTES } from '../wire/encode.js';
 export interface ClientLimits {
   /** Bytes of the largest packet taken or sent, header included. */
   packetBytesMax: number;
+  /** Bytes where the platform lays out what it hands to a socket; 0 where it needs no place. */
+  stagingBytes: number;
   /** Bytes of the inbox: a packet, and what the platform brings on top at once. */
   inboxBytes: number;
   /** Bytes of the outbox: a packet, and room for acknowledgements. */
@@ -62,6 +64,7 @@ export function clientLimits(given: Partial<ClientLimits> = {}): ClientLimits {
   const packetBytesMax = given.packetBytesMax ?? 256 * KIB;
   const limits: ClientLimits = {
     packetBytesMax,
+    stagingBytes: 0,
     inboxBytes: packetBytesMax + 64 * KIB,
     outboxBytes: Math.max(packetBytesMax, 64 * KIB) + (given.acknowledgementBytes ?? KIB),
     acknowledgementBytes: KIB,
@@ -85,7 +88,7 @@ export function clientLimits(given: Partial<ClientLimits> = {}): ClientLimits {
 
 /** Throws RangeError, naming the numbers, when limits are out of range or contradict each other. */
 export function checkClientLimits(limits: ClientLimits): void {
-  checkValues(limits);
+  checkValues(limits, ['stagingBytes']);
   between(limits, 'packetBytesMax', 64, 0x0fffffff + 5);
   between(limits, 'subscriptionsMax', 1, 0x7fff);
   between(limits, 'inflightMax', 1, 0xffff - limits.subscriptionsMax);
@@ -128,6 +131,7 @@ export function clientByteBudget(limits: ClientLimits) {
   const filters = filterBlocks(limits);
   const memoryLines = {
     inbox: limits.inboxBytes,
+    staging: limits.stagingBytes,
     outbox: limits.outboxBytes,
     /** A message or filter laid out flat on its way into the store. */
     scratch: limits.packetBytesMax,

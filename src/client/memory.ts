@@ -1,7 +1,7 @@
 // Everything a client ever allocates, made here once from its limits: one buffer for all bytes, and
 // the tables over it.
 //
-//   bytes:  inbox | outbox | scratch | filters | queued messages
+//   bytes:  inbox | staging | outbox | scratch | filters | queued messages
 
 import { Deliveries } from '../session/deliveries.js';
 import { Inbox } from '../session/inbox.js';
@@ -15,7 +15,8 @@ import { Subscriptions } from './subscriptions.js';
 
 export class ClientMemory {
   readonly bytes: Uint8Array;
-  /** Offset in `bytes`. */
+  /** Offsets in `bytes`. */
+  readonly stagingStart: number;
   readonly scratchStart: number;
   readonly inbox: Inbox;
   readonly outbox: Outbox;
@@ -34,6 +35,7 @@ export class ClientMemory {
     const region = (byteCount: number): number => (at += byteCount) - byteCount;
 
     this.inbox = new Inbox(bytes, region(memoryLines.inbox), limits.inboxBytes);
+    this.stagingStart = region(memoryLines.staging);
     const outboxStart = region(memoryLines.outbox);
     this.outbox = new Outbox(new OutboxRegions(bytes, outboxStart, limits.outboxBytes, 1));
     this.scratchStart = region(memoryLines.scratch);

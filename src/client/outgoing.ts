@@ -108,7 +108,7 @@ function canMakeRoom(client: Client, blocks: number): boolean {
   let rows = deliveries.freeRows;
   let free = queued.blocks.freeCount;
   let row = deliveries.head[0];
-  for (; row !== NONE; row = deliveries.next[row]) {
+  for (; row !== NONE && (rows === 0 || free < blocks); row = deliveries.next[row]) {
     if (deliveries.state[row] !== QUEUED) continue;
     rows++;
     free += queued.blocksOf(deliveries.message[row]);

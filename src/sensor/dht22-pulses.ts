@@ -80,8 +80,9 @@ export class Reading {
  * STUCK, and then `frame` is undefined. The first `count` widths are those of a low, a high and so
  * on, in microseconds, clipped to 255. The preamble and the low at the end may be missing.
  *
- * The first bit is always 0, because a humidity of 1000 takes ten bits of sixteen: a first high that
- * is long is the preamble's, and a frame that lost its last bit is not taken for one without it.
+ * The first bit is always 0, because a humidity of 1000 takes ten bits of sixteen: a first high
+ * that is long is the preamble's, and a frame that lost its last bit is not taken for one without
+ * it.
  */
 export function decodePulses(widths: Uint8Array, count: number, frame: Uint8Array): number {
   if (count === 0) return NO_ANSWER;

@@ -88,8 +88,8 @@ const JUMP_HUMIDITY_TENTHS = 300;
 const JUMP_HUMIDITY_TENTHS_PER_SECOND = 30;
 
 /**
- * Some sensors now and then send 00ff 00ff, 25.5 % and 25.5 degrees, with its right checksum. Such a
- * frame is taken only if the reading before it, or the transfer after it, is this near.
+ * Some sensors now and then send 00ff 00ff, 25.5 % and 25.5 degrees, with its right checksum. Such
+ * a frame is taken only if the reading before it, or the transfer after it, is this near.
  */
 const GLITCH_TENTHS = 255;
 const GLITCH_TEMPERATURE_TENTHS = 10;
@@ -161,7 +161,7 @@ export class DHT22 {
     return this.#takenAtMs === NEVER ? NaN : this.#taken.humidityTenths;
   }
 
-  /** Temperature of the last reading in tenths of a degree, -400 to 800; NaN while there is none. */
+  /** Temperature of the last reading in tenths of a degree, -400 to 800; NaN without a reading. */
   get temperatureTenths(): number {
     return this.#takenAtMs === NEVER ? NaN : this.#taken.temperatureTenths;
   }
@@ -269,7 +269,7 @@ function isGlitch(reading: Reading): boolean {
   return reading.humidityTenths === GLITCH_TENTHS && reading.temperatureTenths === GLITCH_TENTHS;
 }
 
-/** Whether a room may get from `before` to `after` in `elapsedMs`, which is infinite if it cannot. */
+/** Whether a room may get from `before` to `after` in `elapsedMs`; never if that is infinite. */
 function agree(before: Reading, after: Reading, elapsedMs: number): boolean {
   if (elapsedMs === Infinity) return false;
   const seconds = elapsedMs / 1000;

@@ -17,8 +17,8 @@ export interface ClientOptions {
   /** Random integer, 0 to 2³²-1: spreads the attempts of clients that lost the same broker. */
   random: () => number;
   /**
-   * There is something to flush, for the first time since the last `flush`: the platform calls
-   * `flush` at the end of the turn. Must not call the client.
+   * There is something to flush: the platform calls `flush` at the end of the turn, once however
+   * often it was told. Must not call the client.
    */
   wake: () => void;
 

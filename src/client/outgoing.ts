@@ -126,7 +126,8 @@ export function resumeSession(client: Client): void {
 /**
  * The broker begins a new session. What it has not acknowledged is published anew; what it had
  * taken (PUBREC) is its own since then, and done. Filters are subscribed again. Not so in MQTT 3.1,
- * where CONNACK does not tell: there a session that is asked for is taken to be there.
+ * where CONNACK does not tell: there a session that is asked for is taken to be there, and a broker
+ * that forgot it may lose the first QoS 2 messages whose identifiers were in use.
  */
 export function startSession(client: Client): void {
   const { deliveries, packetIds, subscriptions } = client.memory;

@@ -84,7 +84,11 @@ export class Receiver {
         continue;
       }
       const outcome = this.#next(at, end);
-      if (client.link !== link || client.state === CLOSING) return;
+      if (client.link !== link) return;
+      if (client.state === CLOSING) { // nothing of it matters any more
+        inbox.clear();
+        return;
+      }
       if (outcome === INCOMPLETE) break;
       if (outcome < 0) {
         client.counters.errors++;

@@ -1,14 +1,19 @@
-// The benchmark, `npm run bench`: our broker, Mosquitto and aedes by turns under the same load, and
-// the table for the README. This process is the load generator; each run has a broker process of
-// its own. CPU time of the broker per message is what counts, since wall time says more about the
-// neighbours. Everything stays on 127.0.0.1 and is bounded in time; whatever ends this process ends
-// its brokers too.
+// The benchmark, `npm run bench`: our broker, Mosquitto and aedes by turns under the same load, our
+// client and MQTT.js by turns at the same broker, and the tables for the README. This process is the
+// load generator; each run has a broker process of its own, and one for the client if it is about
+// clients. CPU time of the broker, or the client, per message is what counts, since wall time says
+// more about the neighbours. Everything stays on 127.0.0.1 and is bounded in time; whatever ends
+// this process ends its brokers and clients too.
 
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import {
   bareSocket, brokerNames, configuration, endAllBrokers, knownBrokers, startBroker, type Broker,
 } from './brokers.js';
+import { clientReport } from './client-report.js';
+import {
+  bareClient, clientKinds, clientScenarios, type ClientScenario,
+} from './client-scenarios.js';
 import { ConnectionGroup } from './load-connection.js';
 import { Results, faultLines, report } from './report.js';
 import { deliveryScenarios, type Scenario } from './scenarios.js';
@@ -19,12 +24,13 @@ import type { Figures } from './measure.js';
 const RUN_MS_MAX = 30_000;
 
 const allScenarios: readonly Scenario[] = [...deliveryScenarios, ...tableScenarios];
-const scenarioNames = [...allScenarios.map((scenario) => scenario.name), 'codec'];
+const scenarioNames =
+  [...[...allScenarios, ...clientScenarios].map((scenario) => scenario.name), 'codec'];
 
 const USAGE = `npm run bench -- [options]
   --rounds=N          how often each broker has its turn (5)
   --only=NAME,…       ${scenarioNames.join(', ')}
-  --brokers=NAME,…    ${brokerNames.join(', ')}
+  --brokers=NAME,…    ${brokerNames.join(', ')}; clients are measured at the first one
   --mosquitto=LINE    one more line for its configuration, such as "set_tcp_nodelay true"
 `;
 
@@ -77,7 +83,7 @@ function presentBrokers({ brokers: wanted, mosquitto }: Options): Broker[] {
   });
 }
 
-async function runOnce(scenario: Scenario, broker: Broker): Promise<Figures> {
+async function runOnce(run: Scenario['run'], broker: Broker): Promise<Figures> {
   const running = await startBroker(broker);
   const group = new ConnectionGroup(running.port);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -89,7 +95,7 @@ async function runOnce(scenario: Scenario, broker: Broker): Promise<Figures> {
     }, RUN_MS_MAX);
   });
   try {
-    return await Promise.race([scenario.run({ broker: running, group }), tooLong]);
+    return await Promise.race([run({ broker: running, group }), tooLong]);
   } finally {
     clearTimeout(timer);
     group.close();
@@ -97,18 +103,34 @@ async function runOnce(scenario: Scenario, broker: Broker): Promise<Figures> {
   }
 }
 
+/** Says why instead when it fails. */
+async function figuresOf(what: string, run: Scenario['run'], broker: Broker):
+  Promise<Figures | undefined> {
+  try {
+    return await runOnce(run, broker);
+  } catch (error) {
+    process.stderr.write(`bench: ${what}: ${(error as Error).message}\n`);
+    return undefined;
+  }
+}
+
 async function runRounds(scenario: Scenario, brokers: readonly Broker[], rounds: number,
   results: Results): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     for (const broker of brokers) {
-      let figures: Figures | undefined;
-      try {
-        figures = await runOnce(scenario, broker);
-      } catch (error) {
-        const reason = (error as Error).message;
-        process.stderr.write(`bench: ${scenario.name}, ${broker.title}: ${reason}\n`);
-      }
-      results.add(scenario, broker.name, figures);
+      const what = `${scenario.name}, ${broker.title}`;
+      results.add(scenario, broker.name, await figuresOf(what, scenario.run, broker));
+    }
+  }
+}
+
+async function runClientRounds(scenario: ClientScenario, broker: Broker, rounds: number,
+  results: Results): Promise<void> {
+  const kinds = scenario.name === 'client-idle' ? [...clientKinds, bareClient] : clientKinds;
+  for (let round = 0; round < rounds; round++) {
+    for (const kind of kinds) {
+      const run: Scenario['run'] = (target) => scenario.run(target, kind);
+      results.add(scenario, kind.name, await figuresOf(`${scenario.name}, ${kind.title}`, run, broker));
     }
   }
 }
@@ -134,14 +156,26 @@ async function main(): Promise<void> {
     await runRounds(scenario, scenario.name === 'idle' ? [...brokers, bareSocket] : brokers,
       options.rounds, results);
   }
+  const clients = clientScenarios.filter((scenario) => options.only.includes(scenario.name));
+  const [atBroker] = brokers;
+  if (clients.length > 0 && !atBroker) stopWithUsage('clients need a broker');
+  for (const scenario of clients) {
+    process.stderr.write(`bench: ${scenario.name}\n`);
+    await runClientRounds(scenario, atBroker!, options.rounds, results);
+  }
   const codecs = options.only.includes('codec') ? runCodec(options.rounds) : [];
   const shown = [...brokers, bareSocket];
   process.stdout.write(report({
     results, scenarios, brokers: shown, codecs, rounds: options.rounds,
     configuration: configuration(options.mosquitto),
   }));
+  if (clients.length > 0) {
+    process.stdout.write('\n' + clientReport(results, clients, atBroker!));
+  }
   process.stderr.write(`bench: ${Math.round((performance.now() - startMs) / 1_000)} seconds\n`);
-  if (faultLines(results, scenarios, shown).length > 0) process.exitCode = 1;
+  const faults = [...faultLines(results, scenarios, shown),
+    ...faultLines(results, clients, [...clientKinds, bareClient])];
+  if (faults.length > 0) process.exitCode = 1;
 }
 
 process.on('exit', endAllBrokers);

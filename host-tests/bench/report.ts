@@ -9,26 +9,34 @@ import type { CodecFigures } from './codec.main.js';
 import type { Figures } from './measure.js';
 import type { Row, Scenario } from './scenarios.js';
 
-/** What each round gave, by scenario and broker; undefined where that run failed. */
+interface Named {
+  readonly name: string;
+}
+
+interface Titled extends Named {
+  readonly title: string;
+}
+
+/** What each round gave, by scenario and broker or client; undefined where that run failed. */
 export class Results {
   readonly #runs = new Map<string, (Figures | undefined)[]>();
 
-  add(scenario: Scenario, broker: string, figures: Figures | undefined): void {
+  add(scenario: Named, broker: string, figures: Figures | undefined): void {
     const key = `${scenario.name} ${broker}`;
     this.#runs.set(key, [...this.rounds(scenario, broker), figures]);
   }
 
-  rounds(scenario: Scenario, broker: string): readonly (Figures | undefined)[] {
+  rounds(scenario: Named, broker: string): readonly (Figures | undefined)[] {
     return this.#runs.get(`${scenario.name} ${broker}`) ?? [];
   }
 
-  middle(scenario: Scenario, broker: string, pick: (figures: Figures) => number | undefined):
+  middle(scenario: Named, broker: string, pick: (figures: Figures) => number | undefined):
     number | undefined {
     return median(this.rounds(scenario, broker).map((figures) => figures && pick(figures)));
   }
 
   /** Median over the rounds of `combine(ours, theirs)`. */
-  compared(scenario: Scenario, key: string, theirs: string,
+  compared(scenario: Named, key: string, theirs: string,
     combine: (ours: number, theirs: number) => number): number | undefined {
     const others = this.rounds(scenario, theirs);
     return median(this.rounds(scenario, 'ours').map((figures, round) => {
@@ -39,11 +47,11 @@ export class Results {
   }
 }
 
-function quotient(ours: number, theirs: number): number {
+export function quotient(ours: number, theirs: number): number {
   return ours / theirs;
 }
 
-function number(value: number | undefined, unit = ''): string {
+export function number(value: number | undefined, unit = ''): string {
   if (value === undefined) return '–';
   const size = Math.abs(value);
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
@@ -51,7 +59,7 @@ function number(value: number | undefined, unit = ''): string {
   return value.toLocaleString('en-US', fraction) + unit;
 }
 
-function whole(value: number | undefined): string {
+export function whole(value: number | undefined): string {
   return value === undefined ? '–' : Math.round(value).toLocaleString('en-US');
 }
 
@@ -61,7 +69,7 @@ function wanted(value: number | undefined, sign: '≤' | '≥', limit: number): 
   return (sign === '≤' ? value <= limit : value >= limit) ? `${asked} ✓` : `${asked} ✗`;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, head.map((_, index) => index === 0 ? '---' : '---:'), ...rows];
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
@@ -151,8 +159,8 @@ function codecTable(codecs: readonly CodecFigures[]): string {
 /**
  * Lines about loss, duplicates and order; empty when every message arrived once and in its turn.
  */
-export function faultLines(results: Results, scenarios: readonly Scenario[],
-  brokers: readonly Broker[]): string[] {
+export function faultLines(results: Results, scenarios: readonly Named[],
+  brokers: readonly Titled[]): string[] {
   return scenarios.flatMap((scenario) => brokers.flatMap((broker) => {
     const sum = { lost: 0, duplicates: 0, outOfOrder: 0 };
     let failed = 0;

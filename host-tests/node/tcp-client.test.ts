@@ -49,12 +49,10 @@ function times(watched: WatchedClient, pattern: RegExp): number[] {
   return found;
 }
 
-function gaps(found: readonly number[]): number[] {
-  return found.slice(1).map((ms, i) => ms - found[i]!);
-}
+const gaps = (found: readonly number[]): number[] => found.slice(1).map((ms, i) => ms - found[i]!);
 
 t.test('nobody listens: told with the error, tried again ever more slowly, ended by close', async (t) => {
-  const limits = { reconnectFirstMs: 100, reconnectMaxMs: 60_000 };
+  const limits = { reconnectFirstMs: 300, reconnectMaxMs: 60_000 };
   const watched = new WatchedClient(t, await deadPort(), { limits });
   const lost = times(watched, /^disconnected/);
   watched.client.connect();
@@ -119,24 +117,27 @@ t.test('a server that sends what it must not: told as what it was, the link clos
 });
 
 t.test('a server that accepts and closes at once, again and again: ever more slowly', async (t) => {
-  for (const [name, serve] of [
-    ['before CONNACK', (connection: StubConnection) => connection.socket.end()],
-    ['behind CONNACK', (connection: StubConnection) => connection.socket.end(connack())],
-    ['by a reset', (connection: StubConnection) => connection.socket.resetAndDestroy()],
-  ] as const) {
+  const cases: [name: string, serve: (connection: StubConnection) => void][] = [
+    ['before CONNACK', (connection) => connection.socket.end()],
+    ['behind CONNACK', (connection) => connection.socket.end(connack())],
+    ['by a reset', (connection) => connection.socket.resetAndDestroy()],
+  ];
+  await Promise.all(cases.map(async ([name, serve]) => {
     const stub = await StubServer.open(t, serve);
-    const limits = { reconnectFirstMs: 100, reconnectMaxMs: 60_000 };
+    const limits = { reconnectFirstMs: 300, reconnectMaxMs: 60_000 };
     const watched = new WatchedClient(t, stub.port, { limits });
     watched.client.connect();
     await stub.connection(4);
     gaps(stub.connections.map(({ atMs }) => atMs)).forEach((ms, i) =>
       t.ok(ms >= 0.5 * limits.reconnectFirstMs * 2 ** i, `${name}, wait ${i}: ${ms.toFixed(0)} ms`));
     await watched.close();
-  }
+  }));
 });
 
 t.test('onMessage that answers false: reading stops, resume goes on, nothing is lost', async (t) => {
-  const { watched, server } = await pair(t, { keepAlive: 1000, limits: { pingTimeoutMs: 500 } });
+  // With as small an inbox as can be, beside the largest message.
+  const { watched, server } = await pair(t,
+    { keepAlive: 1000, limits: { pingTimeoutMs: 500, packetBytesMax: 16_000, inboxBytes: 16_000 + 65_536 } });
   let taken = 0;
   let open = false;
   watched.onMessage = () => {
@@ -337,7 +338,6 @@ t.test('close inside of a callback: nothing is told behind it but closed', async
     };
     watched.client.connect();
     await watched.event(/^closed/);
-    t.equal(watched.told(pattern).length, 1, `${pattern}`);
     t.match(watched.events.slice(-2), [pattern, complete ? 'closed' : 'closed incomplete']);
     const connection = stub.connections[0]!;
     await connection.until(() => connection.closed, 'the end of the connection');

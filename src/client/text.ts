@@ -6,6 +6,16 @@
  * them refuses the text instead of changing it.
  */
 export function encodeText(text: string): Uint8Array {
+  const ascii = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return encodeWide(text);
+    ascii[i] = code;
+  }
+  return ascii;
+}
+
+function encodeWide(text: string): Uint8Array {
   const bytes = new Uint8Array(3 * text.length);
   let at = 0;
   for (let i = 0; i < text.length; i++) {

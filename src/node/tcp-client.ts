@@ -8,6 +8,9 @@ import { MqttClient, type MqttClientOptions } from '../client/mqtt-client.js';
 import { TcpLink } from './tcp-link.js';
 import { Ticker } from './ticker.js';
 
+/** Where all sockets read; the bytes move on into the client's inbox at once. */
+const WINDOW = new Uint8Array(64 * 1024);
+
 export interface TcpClientOptions extends MqttClientOptions {
   host: string;
   port: number;
@@ -26,6 +29,11 @@ export class TcpClient extends MqttClient {
       random: () => randomInt(0x1_0000_0000),
       wake: () => this.#scheduleFlush(),
     });
+    const { inboxBytes, packetBytesMax } = this.core.limits;
+    if (inboxBytes < packetBytesMax + WINDOW.length) {
+      throw new RangeError(`inboxBytes is ${inboxBytes}, less than packetBytesMax ` +
+        `(${packetBytesMax}) and a window of ${WINDOW.length} together`);
+    }
     this.#options = options;
     this.#ticker = new Ticker((nowMs) => this.core.tick(nowMs));
   }
@@ -45,7 +53,12 @@ export class TcpClient extends MqttClient {
 
   #open(): Link {
     const { host, port } = this.#options;
-    const socket = this.#socket = connect({ host, port, noDelay: true });
+    const socket: Socket = this.#socket = connect({
+      host, port, noDelay: true, onread: { buffer: WINDOW, callback: (byteCount) => {
+        if (!link.closed) this.#received(byteCount);
+        return true;
+      } },
+    });
     const link = new TcpLink(socket);
     const whenOpen = (event: string, report: () => void): void => {
       socket.on(event, () => {
@@ -58,7 +71,6 @@ export class TcpClient extends MqttClient {
     };
     whenOpen('connect', () => this.core.opened());
     whenOpen('drain', () => this.core.writable());
-    socket.on('data', (chunk: Buffer) => this.#received(link, socket, chunk));
     socket.on('error', (error) => {
       if (!link.closed) this.linkError = error;
     });
@@ -67,18 +79,10 @@ export class TcpClient extends MqttClient {
     return link;
   }
 
-  /** What the core does not take now goes back into the socket, which it has stopped. */
-  #received(link: TcpLink, socket: Socket, chunk: Buffer): void {
-    for (let at = 0; at < chunk.length && !link.closed;) {
-      const part = chunk.subarray(at, at + this.core.room);
-      if (part.length === 0) {
-        socket.unshift(chunk.subarray(at));
-        return;
-      }
-      this.core.bytes.set(part, this.core.receiveStart);
-      this.core.received(part.length);
-      at += part.length;
-    }
+  /** There is room for all of it: nothing is read while reading is stopped. */
+  #received(byteCount: number): void {
+    this.core.bytes.set(WINDOW.subarray(0, byteCount), this.core.receiveStart);
+    this.core.received(byteCount);
   }
 
   #scheduleFlush(): void {

@@ -135,8 +135,39 @@ t.test('how far a room may get grows with the time: 5 degrees and one more in 2 
   const { bench, sensor } = settled();
   bench.room(900, 430);
   bench.nowMs += 60_000;
-  t.equal(bench.read(sensor), READ, '20 degrees in a minute');
-  t.equal(bench.transfersMs.length, 2);
+  t.equal(bench.read(sensor), READ, '20 degrees in a minute, when the next transfer says so, too');
+  t.equal(bench.transfersMs.length, 3);
+  t.end();
+});
+
+t.test('a single wrong frame is not believed, after whatever time', (t) => {
+  for (const pauseMs of [2000, 10_000, 120_000, 3_600_000]) {
+    const { bench, sensor } = settled();
+    bench.nowMs += pauseMs;
+    sensor.request();
+    if (pauseMs > 4000) t.equal(sensor.poll(), PENDING, 'this one starts a measurement');
+    bench.hold(100, 750);
+    bench.nowMs += 2000;
+    t.equal(sensor.poll(), PENDING, `after ${pauseMs} ms`);
+    t.equal(sensor.failure, JUMP);
+    t.equal(bench.until(sensor), READ);
+    t.same(tenths(sensor), [487, 230]);
+  }
+  t.end();
+});
+
+t.test('nor as the first reading, beside the one that the sensor had at the start', (t) => {
+  const bench = new Bench();
+  const sensor = new DHT22(bench.options());
+  sensor.request();
+  bench.nowMs += 2000;
+  t.equal(sensor.poll(), PENDING);
+  bench.hold(100, 750);
+  bench.nowMs += 2000;
+  t.equal(sensor.poll(), PENDING);
+  t.equal(sensor.failure, JUMP);
+  t.equal(bench.until(sensor), READ);
+  t.same(tenths(sensor), [487, 230]);
   t.end();
 });
 

@@ -118,7 +118,8 @@ export class Client {
 
   /**
    * Ends the connection with DISCONNECT, after what is in the outbox, and opens no other. What was
-   * not acknowledged stays kept. `observer.closed` tells when it is done, which may be at once.
+   * not acknowledged stays kept. `observer.closed` tells when it is done, which may be at once;
+   * nothing is told when there was nothing to end.
    */
   disconnect(): void {
     if (this.state === CLOSED || this.state === CLOSING) return;

@@ -1,4 +1,4 @@
-// What a broker sends after CONNACK. Called by the switch in client.ts with a decoded packet and,
+// What a broker sends after CONNACK. Called by the switch in receive.ts with a decoded packet and,
 // where one may be due, room for an answer in the outbox. MQTT 3.1.1 section 4.3.
 
 import { PUBLISHED, RELEASED } from '../session/deliveries.js';
@@ -46,7 +46,8 @@ export function skipPublish(client: Client, at: number, end: number): number {
   if (qos !== 0) {
     if (start + 2 > end) return INCOMPLETE;
     const idStart = start + 2 + (bytes[start] << 8 | bytes[start + 1]);
-    if (idStart + 2 - at > memory.inbox.capacity) return TOO_LARGE;
+    // The inbox has room for the front of a packet that we take, and for what comes on top at once.
+    if (idStart + 2 - at > client.limits.packetBytesMax) return TOO_LARGE;
     if (idStart + 2 > end) return INCOMPLETE;
     const packetId = bytes[idStart] << 8 | bytes[idStart + 1];
     if (packetId === 0 || idStart + 2 > packet.end) return PROTOCOL_ERROR;

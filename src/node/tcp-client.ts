@@ -29,6 +29,9 @@ export class TcpClient extends MqttClient {
       random: () => randomInt(0x1_0000_0000),
       wake: () => this.#scheduleFlush(),
     });
+    if (!Number.isInteger(options.port) || options.port < 1 || options.port > 0xffff) {
+      throw new RangeError(`port is ${options.port}: it must be a whole number, 1 to 65535`);
+    }
     const { inboxBytes, packetBytesMax } = this.core.limits;
     if (inboxBytes < packetBytesMax + WINDOW.length) {
       throw new RangeError(`inboxBytes is ${inboxBytes}, less than packetBytesMax ` +

@@ -86,6 +86,8 @@ const JUMP_TEMPERATURE_TENTHS = 50;
 const JUMP_TEMPERATURE_TENTHS_PER_SECOND = 5;
 const JUMP_HUMIDITY_TENTHS = 300;
 const JUMP_HUMIDITY_TENTHS_PER_SECOND = 30;
+/** After more than this the room may be anywhere, and one more transfer says so. */
+const JUMP_SECONDS_MAX = 20;
 
 /**
  * Some sensors now and then send 00ff 00ff, 25.5 % and 25.5 degrees, with its right checksum. Such
@@ -238,7 +240,11 @@ export class DHT22 {
     this.#measuredAtMs = nowMs;
     // An owner that polls seldom makes its own measurements old; it gets them none the less.
     const old = nowMs - measuredAtMs > FRESH_MS && measuredAtMs < this.#requestedAtMs;
-    if (old) return STARTED;
+    if (old) {
+      // Too old to be told, and good enough to confirm the next one where there is none yet.
+      if (decodeFrame(this.#frame, this.#doubtful) === OK) this.#doubtfulAtMs = nowMs;
+      return STARTED;
+    }
     const outcome = decodeFrame(this.#frame, this.#fresh);
     return outcome === OK ? this.#judge(measuredAtMs) : outcome;
   }
@@ -248,7 +254,7 @@ export class DHT22 {
     const fresh = this.#fresh;
     const glitch = isGlitch(fresh);
     if (
-      this.#takenAtMs === NEVER && !glitch ||
+      this.#takenAtMs === NEVER && this.#doubtfulAtMs === NEVER && !glitch ||
       agree(this.#taken, fresh, atMs - this.#takenAtMs) ||
       agree(this.#doubtful, fresh, atMs - this.#doubtfulAtMs)
     ) {
@@ -272,7 +278,7 @@ function isGlitch(reading: Reading): boolean {
 /** Whether a room may get from `before` to `after` in `elapsedMs`; never if that is infinite. */
 function agree(before: Reading, after: Reading, elapsedMs: number): boolean {
   if (elapsedMs === Infinity) return false;
-  const seconds = elapsedMs / 1000;
+  const seconds = Math.min(elapsedMs / 1000, JUMP_SECONDS_MAX);
   let temperatureTenths = GLITCH_TEMPERATURE_TENTHS;
   let humidityTenths = GLITCH_HUMIDITY_TENTHS;
   if (!isGlitch(after)) {

@@ -1,4 +1,4 @@
-// The one entry of the test rig: `npm test`, `npm run fuzz`, `npm run bench`.
+// The one entry of the test rig: `npm test`, `npm run fuzz`, `npm run bench`, `npm run budget`.
 // Brings what only the tests need (host-tests/package-lock.json, installed once per content of that file),
 // bundles the TypeScript of the tests with esbuild and runs it. Plain JavaScript, because nothing is
 // compiled yet when it starts.
@@ -104,7 +104,7 @@ if (mode === 'test') {
 } else {
   const program = files.find((file) => file.endsWith(`${mode}.main.js`));
   if (!program) {
-    process.stderr.write(`host-tests: unknown mode "${mode}"; known: test, fuzz, bench\n`);
+    process.stderr.write(`host-tests: unknown mode "${mode}"; known: test, fuzz, bench, budget\n`);
     process.exit(2);
   }
   process.exit(run('node', ['--expose-gc', program, ...args]));

@@ -1,5 +1,9 @@
 // How much of everything: the one place where sizes are chosen. A broker allocates all of it when
-// it is constructed and nothing afterwards. Called by whoever constructs a broker; imports nothing.
+// it is constructed and nothing afterwards. Called by whoever constructs a broker.
+
+import {
+  cellBytes, deliveriesBytes, indexBytes, packetIdsBytes, powerOfTwo, storeBytes, sum, tableBytes,
+} from './table-bytes.js';
 
 /**
  * What an offline session's queue, or that of a subscriber given up waiting for, does with one
@@ -158,14 +162,15 @@ export function checkLimits(limits: Limits): void {
   const budget = byteBudget(limits);
   if (budget.memory > BYTES_MAX) {
     const [name, bytes] = largest(budget.memoryLines);
-    const lower = LOWERED_BY[name]!.map((limit) => `${limit} (${limits[limit]})`).join(' or ');
+    const lower = LOWERED_BY[name]!.replaceAll(/\w+/g, (limit) =>
+      `${limit} (${limits[limit as keyof Limits]})`).replaceAll(') ', ') or ');
     throw new RangeError(`these limits need ${budget.memory} bytes of buffers, more than the ` +
       `${BYTES_MAX} that can be addressed, ${bytes} of them for ${name}: lower ${lower}`);
   }
-  const [name, bytes] = largest(budget.columnLines);
-  if (bytes > BYTES_MAX) {
-    throw new RangeError(`these limits need ${bytes} bytes for the tables of ${name}, ` +
-      `more than ${BYTES_MAX}`);
+  if (budget.columns > BYTES_MAX) {
+    const [name, bytes] = largest(budget.columnLines);
+    throw new RangeError(`these limits need ${budget.columns} bytes of tables, more than ` +
+      `${BYTES_MAX}, ${bytes} of them for ${name}`);
   }
 }
 
@@ -173,20 +178,20 @@ function largest(lines: Record<string, number>): [name: string, bytes: number] {
   return Object.entries(lines).reduce((one, other) => other[1] > one[1] ? other : one);
 }
 
-/** The limits that make each part of the memory smaller. */
-const LOWERED_BY: Readonly<Record<string, readonly (keyof Limits)[]>> = Object.freeze({
-  window: ['windowBytes'],
-  staging: ['stagingBytes'],
-  inboxes: ['packetBytesMax', 'clientsMax'],
-  outboxes: ['packetBytesMax', 'clientsMax'],
-  scratch: ['packetBytesMax'],
-  filter: ['packetBytesMax'],
-  sysText: ['sysIntervalMs'],
-  clientIds: ['sessionsMax', 'clientIdBytesMax'],
-  filterText: ['subscriptionNodesMax', 'subscriptionsMax'],
-  retainedText: ['retainedNodesMax', 'retainedMax'],
-  retainedMessages: ['retainedBytes'],
-  queuedMessages: ['queueBytes'],
+/** The limits that make each part of the memory smaller. Text, because it is preloaded frozen. */
+const LOWERED_BY: Readonly<Record<string, string>> = Object.freeze({
+  window: 'windowBytes',
+  staging: 'stagingBytes',
+  inboxes: 'packetBytesMax clientsMax',
+  outboxes: 'packetBytesMax clientsMax',
+  scratch: 'packetBytesMax',
+  filter: 'packetBytesMax',
+  sysText: 'sysIntervalMs',
+  clientIds: 'sessionsMax clientIdBytesMax',
+  filterText: 'subscriptionNodesMax subscriptionsMax',
+  retainedText: 'retainedNodesMax retainedMax',
+  retainedMessages: 'retainedBytes',
+  queuedMessages: 'queueBytes',
 });
 
 /** Offsets are 32-bit integers. */
@@ -268,22 +273,37 @@ export function queueBlocks(limits: Limits): number {
   return Math.floor(limits.queueBytes / limits.messageBlockBytes);
 }
 
+/** Cells of a record in a tree of topics, in the table of subscriptions and in that of sessions. */
+export const NODE_CELLS = 12;
+export const SUBSCRIPTION_CELLS = 9;
+export const SESSION_CELLS = 4;
+
+export function filterNodes(limits: Limits): number {
+  return 1 + limits.subscriptionNodesMax;
+}
+
+/** The largest number in records of the first two: where one begins, a handle, a length. */
+export function cellMax(limits: Limits): number {
+  return Math.max(
+    NODE_CELLS * filterNodes(limits), NODE_CELLS * retainedNodes(limits),
+    SUBSCRIPTION_CELLS * limits.subscriptionsMax, limits.sessionsMax, limits.packetBytesMax,
+    retainedBlocks(limits));
+}
+
+/** The largest number in a record of the table of sessions. */
+export function sessionCellMax(limits: Limits): number {
+  return Math.max(limits.clientIdBytesMax, retainedBlocks(limits), limits.sessionsMax);
+}
+
 /**
  * Bytes of typed arrays that a broker with these limits allocates, by what they are for. `memory`
- * is the one buffer that holds all bytes of packets, messages and topics; `columns` are the tables;
- * `total` is their sum. Objects of the engine come on top: about 40 for the tables and 4 for each
- * connection.
+ * is the one buffer that holds all bytes of packets, messages and topics; `columns` are the tables,
+ * `shared` of them in one buffer; `total` is the sum of `memory` and `columns`. Objects of the
+ * engine come on top; `npm run budget` tells how many.
  */
 export function byteBudget(limits: Limits) {
-  const {
-    connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, queuedMax, receiveMax,
-    subscriptionNodesMax,
-  } = limits;
-  const nodes = retainedNodes(limits);
-  const filterNodes = 1 + subscriptionNodesMax;
-  const session = indexBytes(sessionsMax);
-  const subscription = indexBytes(subscriptionsMax);
-  const queued = indexBytes(queuedMax);
+  const { connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, queuedMax } = limits;
+  const topicNodes = retainedNodes(limits);
   const memoryLines = {
     window: limits.windowBytes,
     staging: limits.stagingBytes,
@@ -298,60 +318,44 @@ export function byteBudget(limits: Limits) {
     filter: limits.packetBytesMax,
     sysText: sysTopics(limits) * SYS_TEXT_BYTES,
     clientIds: sessionsMax * limits.clientIdBytesMax,
-    filterText: levelBlocks(filterNodes) * LEVEL_BLOCK_BYTES,
-    retainedText: levelBlocks(nodes) * LEVEL_BLOCK_BYTES,
+    filterText: levelBlocks(filterNodes(limits)) * LEVEL_BLOCK_BYTES,
+    retainedText: levelBlocks(topicNodes) * LEVEL_BLOCK_BYTES,
     retainedMessages: retainedBlocks(limits) * limits.messageBlockBytes,
     queuedMessages: queueBlocks(limits) * limits.messageBlockBytes,
   };
+  const cell = indexBytes(cellMax(limits));
+  const slot = indexBytes(connectionsMax);
+  const session = indexBytes(sessionsMax);
+  const sharedLines = {
+    counters: COUNTER_BYTES,
+    connections: tableBytes(connectionsMax, 4, slot, slot),
+    sessions: tableBytes(sessionsMax, 8, slot) + tableBytes(powerOfTwo(sessionsMax), session) +
+      tableBytes(SESSION_CELLS * sessionsMax, indexBytes(sessionCellMax(limits))),
+    levels: 2 * tableBytes(topicLevelsMax + 1, 4),
+    filters: treeBytes(filterNodes(limits), cell),
+    subscriptions: tableBytes(SUBSCRIPTION_CELLS * subscriptionsMax, cell) +
+      tableBytes(sessionsMax, cell, 4, cellBytes(sessionsMax)) +
+      tableBytes(topicLevelsMax + 2, 8),
+    retained: treeBytes(topicNodes, cell),
+    replays: tableBytes(sessionsMax, cell, cell, 1),
+    messages: storeBytes(retainedBlocks(limits), limits.packetBytesMax, 1) +
+      storeBytes(queueBlocks(limits), limits.packetBytesMax, sessionsMax + 1),
+    deliveries: deliveriesBytes(
+      queuedMax, queueBlocks(limits), sessionsMax, limits.sessionQueuedBytesMax),
+    packetIds: packetIdsBytes(sessionsMax, limits.receiveMax),
+  };
   const columnLines = {
-    connections: connectionsMax * (4 + 2 * indexBytes(connectionsMax)),
-    sessions: sessionsMax * (2 + indexBytes(connectionsMax) + 1 + 4 + 8 + session + 4) +
-      powerOfTwo(sessionsMax) * session,
-    packetIds: sessionsMax * (4 + 2 * powerOfTwo(2 * receiveMax)),
-    deliveries: queuedMax * (indexBytes(queueBlocks(limits)) + 2 + 1 + 1 + queued) +
-      sessionsMax * (3 * queued + 4 + 2 + 8 + 2),
-    subscriptions: subscriptionsMax * (session + indexBytes(filterNodes) + 1 + 4 * subscription) +
-      sessionsMax * (subscription + 4 + 1 + 4 + 4) + 8 * (topicLevelsMax + 2) +
-      treeColumns(filterNodes),
-    retained: treeColumns(nodes) + nodes * (sessionsMax <= 0xffff ? 2 : 4),
-    replays: sessionsMax * (2 * subscription + indexBytes(nodes) + 1) +
-      subscriptionsMax * (2 * subscription + 1) + 4 * (topicLevelsMax + 1),
-    levels: 4 * (topicLevelsMax + 1),
-    messages: storeColumns(retainedBlocks(limits), 1) +
-      storeColumns(queueBlocks(limits), sessionsMax + 1),
-    counters: COUNTER_BYTES + 9 * sysTopics(limits),
+    ...sharedLines,
+    sysTopics: 9 * sysTopics(limits),
   };
   const memory = sum(memoryLines);
+  const shared = sum(sharedLines);
   const columns = sum(columnLines);
-  return { memoryLines, memory, columnLines, columns, total: memory + columns };
+  return { memoryLines, memory, columnLines, shared, columns, total: memory + columns };
 }
 
-export function sum(lines: Record<string, number>): number {
-  let total = 0;
-  for (const bytes of Object.values(lines)) total += bytes;
-  return total;
-}
-
-function treeColumns(nodesMax: number): number {
-  const index = indexBytes(nodesMax);
+function treeBytes(nodesMax: number, cell: number): number {
   const blocks = levelBlocks(nodesMax);
-  return nodesMax * (4 + 8 * index + indexBytes(blocks) + 2 + 4) + powerOfTwo(nodesMax) * index +
-    blocks * indexBytes(blocks);
-}
-
-/** Columns of a store of messages with so many blocks. */
-export function storeColumns(blocks: number, referencesMax: number): number {
-  return blocks * (indexBytes(blocks) + 2 + 4 + 1 + (referencesMax <= 0xffff ? 2 : 4));
-}
-
-/** Bytes of an index column's cell for a table of `rowCount` rows. */
-export function indexBytes(rowCount: number): number {
-  return rowCount <= 0x7fff ? 2 : 4;
-}
-
-/** The least power of two, 2 or more, that is not below `least`. */
-export function powerOfTwo(least: number): number {
-  let size = 2;
-  while (size < least) size *= 2;
-  return size;
+  return tableBytes(NODE_CELLS * nodesMax, cell) + tableBytes(powerOfTwo(nodesMax), cell) +
+    tableBytes(blocks, indexBytes(blocks));
 }

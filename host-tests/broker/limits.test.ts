@@ -61,6 +61,9 @@ t.test('limits that contradict each other are refused, naming both and their num
   const tooMuch = refusal({ queueBytes: 2e9, retainedBytes: 2e9 });
   t.ok(/^these limits need 400\d{7} bytes of buffers, more than the 2147483647/.test(tooMuch),
     tooMuch);
+  const tooManyRows = refusal({ sessionsMax: 40_000, receiveMax: 65_535 });
+  t.ok(/^these limits need 104\d{8} bytes of tables, more than 2147483647, 10\d{9} of them for packetIds$/
+    .test(tooManyRows), tooManyRows);
   t.end();
 });
 

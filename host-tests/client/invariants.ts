@@ -73,8 +73,8 @@ function checkQueue(client: Client): void {
     }
     check(message !== NONE && !messages.has(message), `message of row ${row} is ${message}`);
     messages.add(message);
-    equal(queued.references[message]!, 1, `references of message ${message}`);
-    byteCount += queued.topicBytes[message]! + queued.payloadBytes[message]!;
+    equal(queued.holders(message), 1, `holders of message ${message}`);
+    byteCount += queued.byteCount(message);
   }
   check(cursorSeen, `cursor is ${deliveries.cursor[0]}, which is not in the queue`);
   equal(deliveries.counts[0]!, seen.size, 'count of the queue');

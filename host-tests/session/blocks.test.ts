@@ -4,6 +4,7 @@
 import t from 'tap';
 import { Random } from '../support/random.js';
 import { BlockPool } from '../../src/session/blocks.js';
+import { Columns } from '../../src/session/columns.js';
 import { NONE } from '../../src/wire/codes.js';
 
 const SEED = 20260711;
@@ -12,7 +13,7 @@ const BASE = 300;
 /** A pool behind 300 bytes of other use, with 10 bytes of other use after it. */
 function makePool(blockBytes: number, blockCount: number): BlockPool {
   return new BlockPool(new Uint8Array(BASE + blockBytes * blockCount + 10), BASE, blockBytes,
-    blockCount);
+    blockCount, new Columns(4 * blockCount));
 }
 
 function chainOf(pool: BlockPool, first: number): number[] {

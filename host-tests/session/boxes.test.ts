@@ -4,6 +4,7 @@ import t from 'tap';
 import { Random } from '../support/random.js';
 import { toHex } from '../support/packets.js';
 import { MemoryLink } from '../support/peer.js';
+import { Columns } from '../../src/session/columns.js';
 import { Inbox } from '../../src/session/inbox.js';
 import { Outbox, OutboxRegions } from '../../src/session/outbox.js';
 import { NONE } from '../../src/wire/codes.js';
@@ -38,7 +39,7 @@ function put(memory: Uint8Array, outbox: Outbox, count: number, value: number): 
 
 t.test('Outbox: what is written goes out in order, in one write if the link takes it', (t) => {
   const memory = new Uint8Array(100);
-  const outbox = new Outbox(new OutboxRegions(memory, 10, 20, 2));
+  const outbox = new Outbox(new OutboxRegions(memory, 10, 20, 2, new Columns(8)));
   const link = new TakingLink();
   t.ok(put(memory, outbox, 5, 1) && put(memory, outbox, 7, 6));
   t.equal(outbox.byteCount, 12);
@@ -53,7 +54,7 @@ t.test('Outbox: what is written goes out in order, in one write if the link take
 
 t.test('Outbox: the front that was sent makes room again, and what waits is moved', (t) => {
   const memory = new Uint8Array(100);
-  const outbox = new Outbox(new OutboxRegions(memory, 10, 20, 1));
+  const outbox = new Outbox(new OutboxRegions(memory, 10, 20, 1, new Columns(4)));
   const link = new TakingLink();
   t.ok(put(memory, outbox, 20, 1), 'all of it');
   t.equal(outbox.reserve(1), NONE);
@@ -76,7 +77,7 @@ t.test('Outbox: the front that was sent makes room again, and what waits is move
 
 t.test('Outbox: a region is taken when something is written, and given back when all is sent or forgotten', (t) => {
   const memory = new Uint8Array(100);
-  const regions = new OutboxRegions(memory, 10, 20, 2);
+  const regions = new OutboxRegions(memory, 10, 20, 2, new Columns(8));
   const [one, other] = [new Outbox(regions), new Outbox(regions)];
   const link = new TakingLink();
   t.equal(regions.freeCount, 2);
@@ -102,7 +103,7 @@ t.test('Outbox: a region is taken when something is written, and given back when
 t.test(`Outbox: random use agrees with a queue of bytes; seed ${SEED}`, (t) => {
   const random = new Random(SEED);
   const memory = new Uint8Array(200);
-  const regions = new OutboxRegions(memory, 5, 48, 3);
+  const regions = new OutboxRegions(memory, 5, 48, 3, new Columns(12));
   const boxes = Array.from({ length: 3 }, () => ({
     outbox: new Outbox(regions), link: new TakingLink(), waiting: [] as number[],
     wanted: [] as number[],

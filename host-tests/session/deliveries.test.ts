@@ -5,6 +5,7 @@ import t from 'tap';
 import { ascii } from '../support/packets.js';
 import { Random } from '../support/random.js';
 import { Deliveries, PUBLISHED, QUEUED, RELEASED } from '../../src/session/deliveries.js';
+import { Columns } from '../../src/session/columns.js';
 import { MessageStore } from '../../src/session/messages.js';
 import { NONE } from '../../src/wire/codes.js';
 
@@ -14,8 +15,10 @@ const QOS_2 = 4;
 
 function makeDeliveries(queues: number, rows: number, inflightMax: number): Deliveries {
   const blocks = 64;
-  const store = new MessageStore(new Uint8Array(100 + 16 * blocks), 100, 16, blocks, queues + 1);
-  return new Deliveries(store, queues, rows, inflightMax);
+  const columns = new Columns(10_000);
+  const store = new MessageStore(
+    new Uint8Array(100 + 16 * blocks), 100, 16, blocks, 1000, queues + 1, columns);
+  return new Deliveries(store, queues, rows, 10_000, inflightMax, 0xffff, columns);
 }
 
 /** Stores a message on the topic of one letter and appends it; the handle. */
@@ -67,8 +70,10 @@ t.test('dropSameTopic compares whole topics, over any blocks, and nothing of the
   const text = 'abcdefghijklmnopqrstuvwxyz0123456789'.repeat(2);
   for (const blockBytes of [1, 2, 3, 16, 64]) {
     const memory = new Uint8Array(300 + 400);
-    const store = new MessageStore(memory, 300, blockBytes, Math.floor(400 / blockBytes), 2);
-    const deliveries = new Deliveries(store, 1, 2, 1);
+    const columns = new Columns(10_000);
+    const store = new MessageStore(
+      memory, 300, blockBytes, Math.floor(400 / blockBytes), 400, 2, columns);
+    const deliveries = new Deliveries(store, 1, 2, 400, 1, 0xffff, columns);
     let wrong = '';
     for (const length of [1, 2, 13, 14, 15, 16, 29, 30, 31, 62, 63, 70]) {
       const topic = text.slice(0, length);
@@ -116,8 +121,9 @@ t.test('a session that was forgotten starts again in order, under new identifier
 });
 
 t.test('identifiers stay within their part and go round in it', (t) => {
-  const store = new MessageStore(new Uint8Array(1000), 100, 16, 16, 2);
-  const deliveries = new Deliveries(store, 1, 4, 2, 3);
+  const columns = new Columns(1000);
+  const store = new MessageStore(new Uint8Array(1000), 100, 16, 16, 200, 2, columns);
+  const deliveries = new Deliveries(store, 1, 4, 200, 2, 3, columns);
   const ids: number[] = [];
   for (let i = 0; i < 7; i++) {
     append(deliveries, 0, 'a');

@@ -4,6 +4,8 @@
 import t from 'tap';
 import type { Broker } from '../../src/broker/broker.js';
 import { CLIENTS_CONNECTED } from '../../src/broker/counters.js';
+import { NODE } from '../../src/broker/subscriptions.js';
+import { FIRST_CHILD, PLUS_CHILD, ROOT, VALUE } from '../../src/broker/topic-tree.js';
 import { PUBLISHED } from '../../src/session/deliveries.js';
 import { NONE } from '../../src/wire/codes.js';
 import { checkInvariants } from '../support/invariants.js';
@@ -32,12 +34,15 @@ const CORRUPTIONS: Readonly<Record<string, (broker: Broker) => void>> = {
   'a number of sessions': ({ memory }) => memory.sessions.count--,
   'a subscription cut off its session': ({ memory }) => memory.subscriptions.firstOfSession[1] = NONE,
   'a subscription cut off its filter': ({ memory: { subscriptions } }) =>
-    subscriptions.tree.value[subscriptions.node[0]!] = NONE,
-  'a child + forgotten': ({ memory: { subscriptions: { tree } } }) => tree.plus[tree.firstChild[0]!] = NONE,
-  'a node cut off': ({ memory }) => memory.retained.tree.firstChild[0] = NONE,
-  'a retained message twice': ({ memory: { retained: { tree } } }) =>
-    tree.value[tree.parent[tree.firstChild[tree.firstChild[0]!]!]!] = tree.value[tree.firstChild[tree.firstChild[0]!]!]!,
-  'a will that nobody holds': ({ memory }) => memory.sessions.will[0] = NONE,
+    subscriptions.tree.cells[subscriptions.cells[NODE]! + VALUE] = NONE,
+  'a child + forgotten': ({ memory: { subscriptions: { tree: { cells } } } }) =>
+    cells[cells[ROOT + FIRST_CHILD]! + PLUS_CHILD] = NONE,
+  'a node cut off': ({ memory }) => memory.retained.tree.cells[ROOT + FIRST_CHILD] = NONE,
+  'a retained message twice': ({ memory: { retained: { tree: { cells } } } }) => {
+    const kept = cells[ROOT + FIRST_CHILD]!;
+    cells[kept + VALUE] = cells[cells[kept + FIRST_CHILD]! + VALUE]!;
+  },
+  'a will that nobody holds': ({ memory }) => memory.sessions.setWill(0, NONE),
   'a reference too few': ({ memory: { deliveries, queued } }) =>
     queued.release(deliveries.message[deliveries.head[1]!]!),
   'a chain of blocks that goes round': ({ memory: { deliveries, queued } }) => {

@@ -6,7 +6,12 @@
 import type { Broker } from '../../src/broker/broker.js';
 import { FLOWING } from '../../src/broker/connection.js';
 import { CLIENTS_CONNECTED } from '../../src/broker/counters.js';
-import { ROOT, type TopicTree } from '../../src/broker/topic-tree.js';
+import {
+  NEXT_OF_NODE, NEXT_OF_SESSION, NODE, QOS, SESSION,
+} from '../../src/broker/subscriptions.js';
+import {
+  FIRST_CHILD, HASH_CHILD, NEXT_SIBLING, PARENT, PINS, PLUS_CHILD, ROOT, VALUE, type TopicTree,
+} from '../../src/broker/topic-tree.js';
 import type { BlockPool } from '../../src/session/blocks.js';
 import { PUBLISHED, QUEUED, RELEASED } from '../../src/session/deliveries.js';
 import type { MessageStore } from '../../src/session/messages.js';
@@ -52,7 +57,7 @@ export function checkInvariants(broker: Broker): void {
  * Rows of `sessions` in use: an identifier is never empty, since the broker names who gives none.
  */
 function isInUse(broker: Broker, session: number): boolean {
-  return session < broker.memory.sessions.used && broker.memory.sessions.clientIdBytes[session] !== 0;
+  return session < broker.memory.sessions.used && broker.memory.sessions.clientIdBytes(session) !== 0;
 }
 
 function checkConnections(broker: Broker): void {
@@ -111,15 +116,15 @@ function checkSessions(broker: Broker, heldByKept: Set<number>): void {
     }
     count++;
     const start = sessions.clientIdStart(session);
-    equal(sessions.find(start, start + sessions.clientIdBytes[session]!), session, `${name} looked for`);
+    equal(sessions.find(start, start + sessions.clientIdBytes(session)), session, `${name} looked for`);
     const slot = sessions.slot[session]!;
     if (slot === NONE) {
-      equal(sessions.clean[session]!, 0, `clean flag of offline ${name}`);
-      equal(sessions.will[session]!, NONE, `will of offline ${name}`);
+      check(!sessions.isClean(session), `clean flag of offline ${name}`);
+      equal(sessions.will(session), NONE, `will of offline ${name}`);
       equal(sessions.fullSinceMs[session]!, -1, `full since, of offline ${name}`);
     } else {
       equal(connections[slot]!.session, session, `session of connection ${slot}, which is that of ${name}`);
-      hold(heldByKept, sessions.will[session]!, `will of ${name}`);
+      hold(heldByKept, sessions.will(session), `will of ${name}`);
     }
   }
   equal(sessions.count, count, 'sessions.count');
@@ -142,9 +147,10 @@ function checkTree(broker: Broker, tree: TopicTree, name: string): Map<number, n
     const parent = order[i]!;
     let plus = NONE;
     let hash = NONE;
-    for (let node: number = tree.firstChild[parent]!; node !== NONE; node = tree.nextSibling[node]!) {
+    let node: number = tree.cells[parent + FIRST_CHILD]!;
+    for (; node !== NONE; node = tree.cells[node + NEXT_SIBLING]!) {
       check(!lengths.has(node), `${name}: node ${node} is reached twice`);
-      equal(tree.parent[node]!, parent, `${name}: parent of node ${node}`);
+      equal(tree.cells[node + PARENT]!, parent, `${name}: parent of node ${node}`);
       const end = tree.writePath(node, scratchStart);
       const textBytes = end - scratchStart - lengths.get(parent)! - 1;
       lengths.set(node, end - scratchStart);
@@ -154,11 +160,11 @@ function checkTree(broker: Broker, tree: TopicTree, name: string): Map<number, n
       equal(tree.find(levels), node, `${name}: node ${node} looked for`);
       if (textBytes === 1 && broker.bytes[end - 1] === PLUS) plus = node;
       if (textBytes === 1 && broker.bytes[end - 1] === HASH) hash = node;
-      check(tree.value[node] !== NONE || tree.firstChild[node] !== NONE || (tree.pins?.[node] ?? 0) > 0,
+      check(tree.cells[node + VALUE] !== NONE || tree.cells[node + FIRST_CHILD] !== NONE || tree.cells[node + PINS]! > 0,
         `${name}: node ${node} is for nothing`);
     }
-    equal(tree.plus[parent]!, plus, `${name}: child + of node ${parent}`);
-    equal(tree.hash[parent]!, hash, `${name}: child # of node ${parent}`);
+    equal(tree.cells[parent + PLUS_CHILD]!, plus, `${name}: child + of node ${parent}`);
+    equal(tree.cells[parent + HASH_CHILD]!, hash, `${name}: child # of node ${parent}`);
   }
   equal(tree.nodeCount, order.length, `${name}: nodeCount`);
   equal(tree.text.blockCount - tree.text.freeCount, blocks, `${name}: blocks in use for text`);
@@ -171,19 +177,19 @@ function checkSubscriptions(broker: Broker, nodes: Map<number, number>): void {
   const ofSessions = new Set<number>();
   for (let session = 0; session < sessions.sessionsMax; session++) {
     let row: number = subscriptions.firstOfSession[session]!;
-    for (; row !== NONE; row = subscriptions.nextOfSession[row]!) {
+    for (; row !== NONE; row = subscriptions.cells[row + NEXT_OF_SESSION]!) {
       check(!ofSessions.has(row), `subscription ${row} is in two lists of sessions`);
       ofSessions.add(row);
-      equal(subscriptions.session[row]!, session, `session of subscription ${row}`);
-      check(subscriptions.qos[row]! <= 2, `QoS of subscription ${row} is ${subscriptions.qos[row]}`);
-      levels.split(broker.bytes, scratchStart, tree.writePath(subscriptions.node[row]!, scratchStart));
+      equal(subscriptions.cells[row + SESSION]!, session, `session of subscription ${row}`);
+      check(subscriptions.cells[row + QOS]! <= 2, `QoS of subscription ${row} is ${subscriptions.cells[row + QOS]}`);
+      levels.split(broker.bytes, scratchStart, tree.writePath(subscriptions.cells[row + NODE]!, scratchStart));
       equal(subscriptions.find(session, levels), row, `subscription ${row} looked for`);
     }
   }
   let ofNodes = 0;
   for (const node of nodes.keys()) {
-    for (let row: number = tree.value[node]!; row !== NONE; row = subscriptions.nextOfNode[row]!) {
-      equal(subscriptions.node[row]!, node, `node of subscription ${row}`);
+    for (let row: number = tree.cells[node + VALUE]!; row !== NONE; row = subscriptions.cells[row + NEXT_OF_NODE]!) {
+      equal(subscriptions.cells[row + NODE]!, node, `node of subscription ${row}`);
       check(ofSessions.has(row), `subscription ${row} is in the list of node ${node} and of no session`);
       check(++ofNodes <= subscriptions.rowsMax, `the list of node ${node} goes round`);
     }
@@ -196,11 +202,11 @@ function checkRetained(broker: Broker, nodes: Map<number, number>, heldByKept: S
   const { retained } = broker.memory;
   let count = 0;
   for (const [node, length] of nodes) {
-    const message = retained.tree.value[node]!;
+    const message = retained.tree.cells[node + VALUE]!;
     if (message === NONE) continue;
     count++;
     hold(heldByKept, message, `retained at node ${node}`);
-    equal(retained.store.topicBytes[message]!, length, `topic length of the message at node ${node}`);
+    equal(retained.store.topicBytes(message), length, `topic length of the message at node ${node}`);
   }
   equal(retained.count, count, 'retained.count');
   check(count <= retained.messagesMax, `retained.count is ${count}, more than ${retained.messagesMax}`);
@@ -216,12 +222,14 @@ function checkReplays(broker: Broker, nodes: Map<number, number>): void {
     check((cursor === NONE) === (row === NONE), `replay of session ${session}: row ${row}, cursor ${cursor}`);
     if (row === NONE) continue;
     active++;
-    equal(subscriptions.session[row]!, session, `session of replayed subscription ${row}`);
+    equal(subscriptions.cells[row + SESSION]!, session, `session of replayed subscription ${row}`);
     check(nodes.has(cursor), `replay of session ${session} stands on free node ${cursor}`);
     if (cursor !== 0) pins.set(cursor, (pins.get(cursor) ?? 0) + 1);
   }
   equal(replays.activeCount, active, 'replays.activeCount');
-  for (const node of nodes.keys()) equal(retained.tree.pins![node]!, pins.get(node) ?? 0, `pins of node ${node}`);
+  for (const node of nodes.keys()) {
+    equal(retained.tree.cells[node + PINS]!, pins.get(node) ?? 0, `pins of node ${node}`);
+  }
 }
 
 function checkDeliveries(broker: Broker, held: Set<number>): void {
@@ -260,7 +268,7 @@ function checkQueue(broker: Broker, queue: number, seen: Set<number>, held: Set<
     }
     check(message !== NONE, `${name}: row ${row} has no message`);
     held.add(message);
-    byteCount += queued.topicBytes[message]! + queued.payloadBytes[message]!;
+    byteCount += queued.byteCount(message);
   }
   check(cursorSeen, `${name}: cursor is ${deliveries.cursor[queue]}, which is not in it`);
   equal(deliveries.counts[queue]!, rows, `${name}: count`);
@@ -279,7 +287,7 @@ function checkStore(store: MessageStore, held: Set<number>, name: string): void 
   const seen = new Set<number>();
   for (const message of held) {
     const length = checkChain(store.blocks, message, seen, name);
-    const byteCount = 2 + store.topicBytes[message]! + store.payloadBytes[message]!;
+    const byteCount = 2 + store.byteCount(message);
     equal(length, store.blocks.blocksFor(byteCount), `${name}: blocks of message ${message}`);
   }
   equal(store.blocks.freeCount, store.blocks.blockCount - seen.size, `${name}: free blocks`);

@@ -1,7 +1,9 @@
 // PacketIdSets against a Set for each set, under seeded random use: small tables, so that probing runs into
 // neighbours and wraps around. Runs on Node and on XS alike; the seed is fixed, so both see the same.
 import t from 'tap';
+import { Columns } from '../../src/session/columns.js';
 import { PacketIdSets } from '../../src/session/packet-ids.js';
+import { packetIdsBytes } from '../../src/table-bytes.js';
 import { Random } from '../support/random.js';
 
 const SEED = 20260707;
@@ -15,6 +17,10 @@ const CHOICES: readonly { name: string; choose: (random: Random) => number }[] =
   { name: 'any identifier', choose: (random) => 1 + random.below(65535) },
 ];
 
+function makeSets(setCount: number, perSetMax: number): PacketIdSets {
+  return new PacketIdSets(setCount, perSetMax, new Columns(packetIdsBytes(setCount, perSetMax)));
+}
+
 class Comparison {
   readonly sets: PacketIdSets;
   readonly models: Set<number>[];
@@ -23,7 +29,7 @@ class Comparison {
   readonly seen = { added: 0, full: 0, removed: 0, missing: 0, cleared: 0 };
 
   constructor(setCount: number, perSetMax: number, random: Random, choose: (random: Random) => number) {
-    this.sets = new PacketIdSets(setCount, perSetMax);
+    this.sets = makeSets(setCount, perSetMax);
     this.models = Array.from({ length: setCount }, () => new Set<number>());
     this.random = random;
     this.choose = choose;
@@ -91,7 +97,7 @@ t.test('[MQTT-4.3.3-2] identifiers are held from add to remove, whatever collide
 
 t.test('a full set takes nothing and keeps what it has', (t) => {
   for (const perSetMax of [1, 5, 8, 20]) {
-    const sets = new PacketIdSets(3, perSetMax);
+    const sets = makeSets(3, perSetMax);
     for (let i = 0; i < perSetMax; i++) t.ok(sets.add(1, 65535 - 16 * i), `${i + 1} of ${perSetMax}`);
     t.notOk(sets.add(1, 1), 'one more');
     t.notOk(sets.has(1, 1), 'is not there');
@@ -120,7 +126,7 @@ t.test('removing from every place of a chain that wraps keeps the rest reachable
       picked.push(...rest.splice(code % left, 1));
     }
     for (const id of picked) {
-      const sets = new PacketIdSets(1, 4);
+      const sets = makeSets(1, 4);
       for (const other of picked) sets.add(0, other);
       if (!sets.remove(0, id) || sets.remove(0, id)) problems.push(`${picked}: remove ${id}`);
       for (const other of picked) {
@@ -133,7 +139,7 @@ t.test('removing from every place of a chain that wraps keeps the rest reachable
 });
 
 t.test('a set for every identifier there is', (t) => {
-  const sets = new PacketIdSets(1, 65535);
+  const sets = makeSets(1, 65535);
   let added = 0;
   for (let id = 65535; id > 0; id--) added += sets.add(0, id) ? 1 : 0;
   let there = 0;
@@ -148,7 +154,7 @@ t.test('a set for every identifier there is', (t) => {
 });
 
 t.test('a set of no identifiers takes none', (t) => {
-  const sets = new PacketIdSets(2, 0);
+  const sets = makeSets(2, 0);
   t.notOk(sets.add(1, 1), 'refused');
   t.notOk(sets.has(1, 1), 'not there');
   t.notOk(sets.remove(1, 1), 'nothing to remove');

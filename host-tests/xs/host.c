@@ -12,6 +12,7 @@
 #include "xsScript.h"
 
 static int exitCode = 0;
+static int codeBytes = 0;
 
 /* Large enough that a test seldom collects by itself, and growing; nothing here changes what is counted. */
 static txCreation creation = {
@@ -67,6 +68,11 @@ static void hostCollections(txMachine* the)
 	fxInteger(the, mxResult, the->garbageCollectionCount);
 }
 
+static void hostCodeBytes(txMachine* the)
+{
+	fxInteger(the, mxResult, codeBytes);
+}
+
 static void hostCollect(txMachine* the)
 {
 	fxCollectGarbage(the);
@@ -83,6 +89,7 @@ static const struct {
 	{ "slots", hostSlots, 0 },
 	{ "chunkBytes", hostChunkBytes, 0 },
 	{ "collections", hostCollections, 0 },
+	{ "codeBytes", hostCodeBytes, 0 },
 	{ "collect", hostCollect, 0 },
 };
 
@@ -137,6 +144,7 @@ static void runScript(txMachine* the, FILE* file)
 	txSlot* realm = mxProgram.value.reference->next->value.module.realm;
 	txScript* script = fxParseScript(the, file, nextCharacter, mxProgramFlag);
 	fclose(file);
+	codeBytes = script->codeSize;
 	fxRunScript(the, script, mxRealmGlobal(realm), C_NULL, mxRealmClosures(realm)->value.reference,
 		C_NULL, mxProgram.value.reference);
 	mxPop();

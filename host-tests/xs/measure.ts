@@ -16,6 +16,8 @@ export interface XsHost {
   chunkBytes(): number;
   /** Garbage collections so far, modulo 65,536. */
   collections(): number;
+  /** Bytes of bytecode of the whole script; on a device such code stays in flash. */
+  codeBytes(): number;
   /** Collects and compacts everything now. */
   collect(): void;
   /** 16 when compiled for 32 bits, as on an ESP32; 32 when compiled for 64 bits. */

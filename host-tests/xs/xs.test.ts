@@ -8,10 +8,10 @@ declare const HOST_TESTS: string;
 
 /** Deterministic suites, relative to this folder: what needs nothing of Node. */
 const SUITES = [
-  'controls.ts', 'budget.ts', 'budget-client.ts', 'budget-sensor.ts', '../wire/decode.test.ts', '../wire/encode.test.ts',
+  'controls.ts', 'budget.ts', 'budget-client.ts', 'budget-sensor.ts', 'budget-moddable.ts', '../wire/decode.test.ts', '../wire/encode.test.ts',
   '../wire/frame.test.ts', '../wire/packet-ids.test.ts', '../wire/topic.test.ts',
   '../wire/vectors.test.ts', '../session/blocks.test.ts', '../session/boxes.test.ts',
-  '../session/deliveries.test.ts', '../session/messages.test.ts', '../broker/acknowledge.test.ts',
+  '../session/columns.test.ts', '../session/deliveries.test.ts', '../session/messages.test.ts', '../broker/acknowledge.test.ts',
   '../broker/connect.test.ts', '../broker/connect-full.test.ts', '../broker/crossings.test.ts', '../broker/keep-alive.test.ts',
   '../broker/limits.test.ts', '../broker/pieces.test.ts', '../broker/publish.test.ts',
   '../broker/retained.test.ts', '../broker/retained-cursor.test.ts', '../broker/session.test.ts',
@@ -20,7 +20,8 @@ const SUITES = [
   '../client/connect.test.ts', '../client/judges.test.ts', '../client/keep-alive.test.ts',
   '../client/publish.test.ts', '../client/queue.test.ts', '../client/regressions.test.ts',
   '../client/save.test.ts', '../client/seeds.test.ts', '../client/sizes.test.ts',
-  '../client/subscribe.test.ts', '../room/house.test.ts', '../room/piece.test.ts',
+  '../client/subscribe.test.ts', '../moddable/staging.test.ts', '../moddable/tcp-broker-ends.test.ts',
+  '../moddable/tcp-client.test.ts', '../room/house.test.ts', '../room/piece.test.ts',
   '../room/sensor-node.test.ts', '../sensor/dht22-pulses.test.ts', '../sensor/dht22.test.ts',
   '../sensor/dht22-failures.test.ts', '../sensor/simulated-dht22.test.ts',
   '../simulation/invariants.test.ts', '../simulation/regressions.test.ts',

@@ -1,7 +1,6 @@
 // The broker: slots for links, the one switch over packet types, and time. A platform binding
 // constructs it, reports what happens to its links through `connected`, `received`, `writable`,
-// `disconnected`, calls `flush` once at the end of a turn in which it reported anything, and `tick`
-// several times a second to once a second.
+// `disconnected`, calls `flush` at the end of each such turn, and `tick` once a second or oftener.
 //
 // Invariants: no method throws for anything a peer sends; none allocates; a link is closed by the
 // broker or reported lost by the platform, never both; what a peer does wrong ends that peer's
@@ -19,7 +18,9 @@ import { frame } from '../wire/frame.js';
 import { Packet } from '../wire/packet.js';
 import { age } from './age.js';
 import { FLOWING, OWN_OUTBOX, SLOW_SUBSCRIBER, STALLED, type Connection } from './connection.js';
-import * as count from './counters.js';
+import {
+  BYTES_RECEIVED, BYTES_SENT, MESSAGES_RECEIVED, MESSAGES_SENT, PUBLISHERS_WAITED, REFUSED_FULL,
+} from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
 import {
   CLIENT_CLOSED, CONNECT_TIMEOUT, endConnection, LINK_LOST, publishWill, refuse,
@@ -52,7 +53,7 @@ export class Broker {
   nowMs = 0;
   /** When a publisher first found the queue that all share full, on this clock, or NEVER. */
   queueFullSinceMs = NEVER;
-  readonly #sys: SysTopics;
+  readonly #sys: SysTopics | null;
   #freeCount: number;
   #dirtyCount = 0;
   #stalledCount = 0;
@@ -70,7 +71,7 @@ export class Broker {
     this.windowStart = this.memory.windowStart;
     this.counters = this.memory.counters;
     this.#freeCount = limits.connectionsMax;
-    this.#sys = new SysTopics(this);
+    this.#sys = limits.sysIntervalMs === 0 ? null : new SysTopics(this);
   }
 
   /**
@@ -79,9 +80,9 @@ export class Broker {
    * new one.
    */
   connected(link: Link): number {
-    if (this.#freeCount === 0) this.#evictSilent();
+    if (this.#freeCount === 0) this.evictSilent();
     if (this.#freeCount === 0) {
-      this.counters[count.REFUSED_FULL]++;
+      this.counters[REFUSED_FULL]++;
       return NONE;
     }
     const connection = this.memory.connections[this.memory.freeSlots[--this.#freeCount]];
@@ -91,7 +92,7 @@ export class Broker {
   }
 
   /** Ends the link that has waited longest without sending CONNECT, if there is one. */
-  #evictSilent(): void {
+  private evictSilent(): void {
     let oldest: Connection | null = null;
     for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
       const connection = this.memory.connections[slot];
@@ -119,12 +120,12 @@ export class Broker {
     const inbox = connection.inbox;
     let at = this.windowStart;
     const end = at + byteCount;
-    this.counters[count.BYTES_RECEIVED] += byteCount;
+    this.counters[BYTES_RECEIVED] += byteCount;
     while (inbox.count > 0 && at < end && connection.stalled === FLOWING) {
-      at = this.#completePacket(connection, at, end);
+      at = this.completePacket(connection, at, end);
       if (connection.link === null) return;
     }
-    if (connection.stalled === FLOWING) at = this.#consume(connection, at, end);
+    if (connection.stalled === FLOWING) at = this.consume(connection, at, end);
     if (connection.link !== null && at < end) inbox.append(at, end);
   }
 
@@ -132,12 +133,12 @@ export class Broker {
    * Brings the packet that waits in the inbox forward with bytes of the window; returns how far it
    * used them.
    */
-  #completePacket(connection: Connection, at: number, end: number): number {
+  private completePacket(connection: Connection, at: number, end: number): number {
     const inbox = connection.inbox;
     const before = inbox.count;
     const used = inbox.wanted(end - at);
     inbox.append(at, at + used);
-    const stop = this.#consume(connection, inbox.base, inbox.base + inbox.count);
+    const stop = this.consume(connection, inbox.base, inbox.base + inbox.count);
     if (connection.link === null || stop === inbox.base) return at + used;
     if (connection.stalled !== FLOWING) {
       inbox.keepFrom(stop);
@@ -152,7 +153,7 @@ export class Broker {
    * Handles the whole packets from `at` on; returns where it stopped: at `end`, or a packet that is
    * cut or must wait.
    */
-  #consume(connection: Connection, at: number, end: number): number {
+  private consume(connection: Connection, at: number, end: number): number {
     const packet = this.packet;
     while (at < end) {
       packet.protocolLevel = connection.protocolLevel;
@@ -161,7 +162,7 @@ export class Broker {
         connection.inbox.packetBytes = packet.end - at;
         return at;
       }
-      const outcome = packetEnd >= 0 ? this.#handle(connection) :
+      const outcome = packetEnd >= 0 ? this.handle(connection) :
         packetEnd === INCOMPLETE ? PROTOCOL_ERROR : packetEnd; // CONNECT comes first
       if (outcome !== OK) {
         if (outcome === STALLED) return at;
@@ -176,35 +177,35 @@ export class Broker {
   /**
    * Decodes and handles the framed packet: OK, STALLED, or the refusal that ends the connection.
    */
-  #handle(connection: Connection): number {
+  private handle(connection: Connection): number {
     const packet = this.packet;
     const type = packet.type;
     // CONNECT comes first [MQTT-3.1.0-1], and once [MQTT-3.1.0-2].
     if ((type === CONNECT) !== (connection.session === NONE)) return PROTOCOL_ERROR;
     const outcome = decode(this.bytes, packet);
     if (outcome !== OK && outcome !== UNSUPPORTED_LEVEL) return outcome;
-    if ((type !== PUBLISH || packet.qos !== 0) && !this.#canAnswer(connection, type)) {
-      return this.#stall(connection, OWN_OUTBOX);
+    if ((type !== PUBLISH || packet.qos !== 0) && !this.canAnswer(connection, type)) {
+      return this.stall(connection, OWN_OUTBOX);
     }
     connection.heard = true;
     const handled = type === PUBLISH ?
       handlePublish(this, connection) :
-      this.#dispatch(connection, type, outcome);
-    if (handled === STALLED) return this.#stall(connection, SLOW_SUBSCRIBER);
-    this.counters[count.MESSAGES_RECEIVED]++;
+      this.dispatch(connection, type, outcome);
+    if (handled === STALLED) return this.stall(connection, SLOW_SUBSCRIBER);
+    this.counters[MESSAGES_RECEIVED]++;
     return handled;
   }
 
   /**
    * Whether the outbox has room for the answer to the packet, so that its handler may count on it.
    */
-  #canAnswer(connection: Connection, type: number): boolean {
+  private canAnswer(connection: Connection, type: number): boolean {
     if (type === PUBACK || type === PUBCOMP || type === DISCONNECT) return true;
     const answerBytes = type === SUBSCRIBE ? this.packet.filterCount + 7 : SHORT_PACKET_BYTES;
     return reserve(this, connection, answerBytes) !== NONE;
   }
 
-  #dispatch(connection: Connection, type: number, outcome: number): number {
+  private dispatch(connection: Connection, type: number, outcome: number): number {
     switch (type) {
       case PUBACK:
         return handlePuback(this, connection);
@@ -215,7 +216,7 @@ export class Broker {
       case PUBCOMP:
         return handlePubcomp(this, connection);
       case PINGREQ:
-        return this.#answerPing(connection); // [MQTT-3.12.4-1]
+        return this.answerPing(connection); // [MQTT-3.12.4-1]
       case SUBSCRIBE:
         return handleSubscribe(this, connection);
       case UNSUBSCRIBE:
@@ -230,7 +231,7 @@ export class Broker {
     }
   }
 
-  #answerPing(connection: Connection): number {
+  private answerPing(connection: Connection): number {
     const at = reserve(this, connection, EMPTY_PACKET_BYTES);
     this.sent(connection, encodeEmpty(this.bytes, at, PINGRESP));
     return OK;
@@ -242,30 +243,30 @@ export class Broker {
    */
   sent(connection: Connection, end: number): void {
     connection.outbox.commit(end);
-    this.counters[count.MESSAGES_SENT]++;
+    this.counters[MESSAGES_SENT]++;
     if (connection.dirty) return;
     connection.dirty = true;
     this.memory.dirtySlots[this.#dirtyCount++] = connection.slot;
   }
 
   /** Leaves the packet where it is and stops reading from the peer. */
-  #stall(connection: Connection, reason: number): number {
+  private stall(connection: Connection, reason: number): number {
     this.#stalledCount++;
     connection.stalled = reason;
     if (connection.outbox.byteCount === 0) connection.outbox.clear(); // gives back its region
     if (connection.paused || connection.link === null) return STALLED;
     connection.paused = true;
     connection.link.setReading(false);
-    if (reason === SLOW_SUBSCRIBER) this.counters[count.PUBLISHERS_WAITED]++;
+    if (reason === SLOW_SUBSCRIBER) this.counters[PUBLISHERS_WAITED]++;
     return STALLED;
   }
 
   /** Takes the packets of a stalled connection up again. */
-  #resume(connection: Connection): void {
+  private resume(connection: Connection): void {
     const inbox = connection.inbox;
     connection.stalled = FLOWING;
     this.#stalledCount--;
-    const stop = this.#consume(connection, inbox.base, inbox.base + inbox.count);
+    const stop = this.consume(connection, inbox.base, inbox.base + inbox.count);
     if (connection.link === null) return;
     inbox.keepFrom(stop);
     if (connection.stalled !== FLOWING) return;
@@ -276,10 +277,10 @@ export class Broker {
   /** The link of `slot` takes bytes again. */
   writable(slot: number): void {
     const connection = this.memory.connections[slot];
-    this.#flushConnection(connection);
+    this.flushConnection(connection);
     if (connection.stalled !== OWN_OUTBOX) return;
     connection.heard = true; // we leave its packets unread; that it reads ours is a sign of life
-    this.#resume(connection);
+    this.resume(connection);
   }
 
   /** The link of `slot` is lost. The slot is free afterwards, and the platform closes the link. */
@@ -306,12 +307,12 @@ export class Broker {
   flush(): void {
     while (this.queueMoved) { // again if a publisher that went on also acknowledged something
       this.queueMoved = false;
-      if (this.#stalledCount > 0) this.#retryStalled();
+      if (this.#stalledCount > 0) this.retryStalled();
     }
-    if (this.#searchingCount !== 0) this.#searchOn();
+    if (this.#searchingCount !== 0) this.searchOn();
     for (let i = 0; i < this.#dirtyCount; i++) {
       const connection = this.memory.connections[this.memory.dirtySlots[i]];
-      this.#flushConnection(connection);
+      this.flushConnection(connection);
       connection.dirty = false; // not before: what it encoded meanwhile has gone out too
     }
     this.#dirtyCount = 0;
@@ -323,7 +324,7 @@ export class Broker {
     this.#searchingCount++;
   }
 
-  #searchOn(): void {
+  private searchOn(): void {
     for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
       const connection = this.memory.connections[slot];
       if (connection.searching) transmitWaiting(this, connection);
@@ -335,24 +336,24 @@ export class Broker {
     this.#searchingCount--;
   }
 
-  #flushConnection(connection: Connection): void {
+  private flushConnection(connection: Connection): void {
     const link = connection.link;
     if (link === null) return;
-    this.counters[count.BYTES_SENT] += connection.outbox.flush(link);
+    this.counters[BYTES_SENT] += connection.outbox.flush(link);
     while (connection.blocked && connection.outbox.byteCount === 0) {
       transmitWaiting(this, connection);
       if (connection.outbox.byteCount === 0) return;
-      this.counters[count.BYTES_SENT] += connection.outbox.flush(link);
+      this.counters[BYTES_SENT] += connection.outbox.flush(link);
     }
   }
 
-  #retryStalled(): void {
+  private retryStalled(): void {
     const slotCount = this.limits.connectionsMax;
     const first = this.#retryFirst;
     this.#retryFirst = (first + 1) % slotCount; // everybody is first in turn
     for (let i = 0; i < slotCount; i++) {
       const connection = this.memory.connections[(first + i) % slotCount];
-      if (connection.stalled === SLOW_SUBSCRIBER) this.#resume(connection);
+      if (connection.stalled === SLOW_SUBSCRIBER) this.resume(connection);
     }
   }
 
@@ -367,9 +368,9 @@ export class Broker {
     for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
       const connection = this.memory.connections[slot];
       if (connection.link !== null) age(this, connection, elapsedMs);
-      if (connection.stalled === SLOW_SUBSCRIBER) this.#resume(connection);
+      if (connection.stalled === SLOW_SUBSCRIBER) this.resume(connection);
     }
-    this.#sys.tick(elapsedMs);
+    this.#sys?.tick(elapsedMs);
   }
 
   /**

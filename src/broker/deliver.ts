@@ -6,8 +6,10 @@ import { encodeAcknowledgement, SHORT_PACKET_BYTES } from '../wire/encode.js';
 import { PUBLISHED, RELEASED } from '../session/deliveries.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
-import * as count from './counters.js';
+import { BYTES_SENT, PUBLISH_SENT } from './counters.js';
 import { SEARCHING } from './replays.js';
+import { QOS } from './subscriptions.js';
+import { VALUE } from './topic-tree.js';
 
 const RETAIN = 1;
 const DUPLICATE = 8;
@@ -25,7 +27,7 @@ export function hasRoom(broker: Broker, session: number, byteCount: number): boo
 export function reserve(broker: Broker, connection: Connection, byteCount: number): number {
   const at = connection.outbox.reserve(byteCount);
   if (at !== NONE || connection.link === null) return at;
-  broker.counters[count.BYTES_SENT] += connection.outbox.flush(connection.link);
+  broker.counters[BYTES_SENT] += connection.outbox.flush(connection.link);
   return connection.outbox.reserve(byteCount);
 }
 
@@ -83,7 +85,7 @@ function transmitRow(broker: Broker, connection: Connection, row: number): boole
   const at = reserve(broker, connection, queued.publishBytes(message, flags >> 1 & 3));
   if (at === NONE) return false;
   const end = queued.encode(message, at, flags, deliveries.transmit(session, row));
-  broker.counters[count.PUBLISH_SENT]++;
+  broker.counters[PUBLISH_SENT]++;
   broker.sent(connection, end);
   return true;
 }
@@ -92,14 +94,14 @@ function transmitRow(broker: Broker, connection: Connection, row: number): boole
 function replayOne(broker: Broker, connection: Connection, node: number): boolean {
   const { kept, replays, retained, subscriptions } = broker.memory;
   const session = connection.session;
-  const message = retained.tree.value[node];
-  const published = kept.flags[message] >> 1;
-  const subscribed = subscriptions.qos[replays.firstRow[session]];
+  const message = retained.tree.cells[node + VALUE];
+  const published = kept.flags(message) >> 1;
+  const subscribed = subscriptions.cells[replays.firstRow[session] + QOS];
   const qos = published < subscribed ? published : subscribed;
   if (qos !== 0) return queueRetained(broker, connection, message, qos);
   const at = reserve(broker, connection, kept.publishBytes(message, 0));
   if (at === NONE) return false;
-  broker.counters[count.PUBLISH_SENT]++;
+  broker.counters[PUBLISH_SENT]++;
   broker.sent(connection, kept.encode(message, at, RETAIN, 0)); // [MQTT-3.3.1-8]
   replays.delivered(session);
   return true;
@@ -111,8 +113,8 @@ function queueRetained(
 ): boolean {
   const { deliveries, kept, queued, replays, scratchStart } = broker.memory;
   const session = connection.session;
-  const topicBytes = kept.topicBytes[message];
-  const payloadBytes = kept.payloadBytes[message];
+  const topicBytes = kept.topicBytes(message);
+  const payloadBytes = kept.payloadBytes(message);
   if (!hasRoom(broker, session, topicBytes + payloadBytes) ||
       deliveries.freeRows === 0) return false;
   if (deliveries.inflight[session] >= deliveries.inflightMax) return false;

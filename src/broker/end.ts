@@ -7,7 +7,11 @@ import {
 } from '../wire/codes.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
-import * as count from './counters.js';
+import {
+  BYTES_SENT, CLIENTS_CONNECTED, ENDED_KEEP_ALIVE, ENDED_LINK_LOST, ENDED_TAKEN_OVER,
+  ERRORS_MALFORMED, ERRORS_PROTOCOL, ERRORS_RECEIVE_MAXIMUM, ERRORS_TOO_LARGE, ERRORS_TOPIC,
+  REFUSED_CONNECT_TIMEOUT,
+} from './counters.js';
 import { publishStored } from './publish-locally.js';
 import { NEVER } from './sessions.js';
 
@@ -31,17 +35,17 @@ export function refuse(broker: Broker, connection: Connection, outcome: number):
 function errorCounter(outcome: number): number {
   switch (outcome) {
     case MALFORMED:
-      return count.ERRORS_MALFORMED;
+      return ERRORS_MALFORMED;
     case TOO_LARGE:
-      return count.ERRORS_TOO_LARGE;
+      return ERRORS_TOO_LARGE;
     case TOPIC_NAME_INVALID:
     case TOPIC_FILTER_INVALID:
-      return count.ERRORS_TOPIC;
+      return ERRORS_TOPIC;
     case RECEIVE_MAXIMUM_EXCEEDED:
-      return count.ERRORS_RECEIVE_MAXIMUM;
+      return ERRORS_RECEIVE_MAXIMUM;
     case PROTOCOL_ERROR:
     default:
-      return count.ERRORS_PROTOCOL;
+      return ERRORS_PROTOCOL;
   }
 }
 
@@ -53,39 +57,39 @@ export function endConnection(broker: Broker, connection: Connection, reason: nu
   const { link, session } = connection;
   const sessions = broker.memory.sessions;
   broker.options.observer?.connectionEnded(connection, reason);
-  if (reason === LINK_LOST) broker.counters[count.ENDED_LINK_LOST]++;
-  else if (reason === KEEP_ALIVE_TIMEOUT) broker.counters[count.ENDED_KEEP_ALIVE]++;
-  else if (reason === TAKEN_OVER) broker.counters[count.ENDED_TAKEN_OVER]++;
-  else if (reason === CONNECT_TIMEOUT) broker.counters[count.REFUSED_CONNECT_TIMEOUT]++;
+  if (reason === LINK_LOST) broker.counters[ENDED_LINK_LOST]++;
+  else if (reason === KEEP_ALIVE_TIMEOUT) broker.counters[ENDED_KEEP_ALIVE]++;
+  else if (reason === TAKEN_OVER) broker.counters[ENDED_TAKEN_OVER]++;
+  else if (reason === CONNECT_TIMEOUT) broker.counters[REFUSED_CONNECT_TIMEOUT]++;
 
   if (reason !== LINK_LOST && link !== null) {
-    broker.counters[count.BYTES_SENT] += connection.outbox.flush(link);
+    broker.counters[BYTES_SENT] += connection.outbox.flush(link);
     link.close();
   }
   broker.free(connection);
   if (session === NONE) return;
-  broker.counters[count.CLIENTS_CONNECTED]--;
+  broker.counters[CLIENTS_CONNECTED]--;
   sessions.slot[session] = NONE;
   sessions.fullSinceMs[session] = NEVER;
   // Nobody waits for who is offline.
   if (broker.memory.deliveries.counts[session] !== 0) broker.queueMoved = true;
   if (reason === CLIENT_CLOSED) dropWill(broker, session);
   else publishWill(broker, session);
-  if (sessions.clean[session] !== 0) discardSession(broker, session);
+  if (sessions.isClean(session)) discardSession(broker, session);
 }
 
 /** Publishes the will of `session`, if it has one left, and forgets it. */
 export function publishWill(broker: Broker, session: number): void {
-  const will = broker.memory.sessions.will[session];
+  const will = broker.memory.sessions.will(session);
   if (will !== NONE) publishStored(broker, will);
   dropWill(broker, session);
 }
 
 function dropWill(broker: Broker, session: number): void {
   const { kept, sessions } = broker.memory;
-  const will = sessions.will[session];
+  const will = sessions.will(session);
   if (will === NONE) return;
-  sessions.will[session] = NONE;
+  sessions.setWill(session, NONE);
   kept.release(will);
 }
 

@@ -8,7 +8,10 @@ import {
 import { encodeConnack, SHORT_PACKET_BYTES } from '../wire/encode.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
-import * as count from './counters.js';
+import {
+  CLIENTS_CONNECTED, CLIENTS_MAXIMUM, REFUSED_FULL, REFUSED_IDENTIFIER_COUNT, REFUSED_LEVEL,
+  REFUSED_LOGIN,
+} from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
 import { CONNECT_REFUSED, discardSession, endConnection, TAKEN_OVER } from './end.js';
 
@@ -34,7 +37,7 @@ export function handleConnect(broker: Broker, connection: Connection, outcome: n
   let session = sessions.find(packet.clientIdStart, packet.clientIdEnd);
   const connectedSlot = session === NONE ? NONE : sessions.slot[session];
   // All that can be refused is refused before anything of the stored session is touched.
-  const others = broker.counters[count.CLIENTS_CONNECTED] - (connectedSlot === NONE ? 0 : 1);
+  const others = broker.counters[CLIENTS_CONNECTED] - (connectedSlot === NONE ? 0 : 1);
   if (others >= broker.limits.clientsMax || !willFits(broker, session)) {
     return refuse(broker, connection, REFUSED_UNAVAILABLE);
   }
@@ -62,14 +65,14 @@ function accept(
 ): void {
   const { counters, packet } = broker;
   const { deliveries, sessions } = broker.memory;
-  sessions.clean[session] = clean ? 1 : 0;
+  sessions.setClean(session, clean);
   sessions.slot[session] = connection.slot;
   connection.session = session;
   connection.protocolLevel = packet.protocolLevel;
   connection.silenceMaxMs = packet.keepAliveSeconds * 1500;
-  counters[count.CLIENTS_CONNECTED]++;
-  if (counters[count.CLIENTS_CONNECTED] > counters[count.CLIENTS_MAXIMUM]) {
-    counters[count.CLIENTS_MAXIMUM] = counters[count.CLIENTS_CONNECTED];
+  counters[CLIENTS_CONNECTED]++;
+  if (counters[CLIENTS_CONNECTED] > counters[CLIENTS_MAXIMUM]) {
+    counters[CLIENTS_MAXIMUM] = counters[CLIENTS_CONNECTED];
   }
   // In MQTT 3.1 the byte of session present is reserved.
   answer(broker, connection, sessionPresent && packet.protocolLevel !== LEVEL_3_1, ACCEPTED);
@@ -86,7 +89,7 @@ function willFits(broker: Broker, session: number): boolean {
   const { kept, sessions } = broker.memory;
   const packet = broker.packet;
   if ((packet.connectFlags & CONNECT_WILL) === 0) return true;
-  const old = session === NONE ? NONE : sessions.will[session];
+  const old = session === NONE ? NONE : sessions.will(session);
   const byteCount = packet.willTopicEnd - packet.willTopicStart +
     packet.willPayloadEnd - packet.willPayloadStart + 2;
   return kept.blocks.blocksFor(byteCount) <=
@@ -101,7 +104,7 @@ function takeWill(broker: Broker, session: number): boolean {
     packet.willTopicStart, packet.willTopicEnd, packet.willPayloadStart, packet.willPayloadEnd,
     willFlags(packet.connectFlags),
   );
-  broker.memory.sessions.will[session] = will;
+  broker.memory.sessions.setWill(session, will);
   return will !== NONE;
 }
 
@@ -124,13 +127,13 @@ function refuse(broker: Broker, connection: Connection, returnCode: number): num
 function refusalCounter(returnCode: number): number {
   switch (returnCode) {
     case REFUSED_PROTOCOL_LEVEL:
-      return count.REFUSED_LEVEL;
+      return REFUSED_LEVEL;
     case REFUSED_IDENTIFIER:
-      return count.REFUSED_IDENTIFIER_COUNT;
+      return REFUSED_IDENTIFIER_COUNT;
     case REFUSED_UNAVAILABLE:
-      return count.REFUSED_FULL;
+      return REFUSED_FULL;
     default:
-      return count.REFUSED_LOGIN;
+      return REFUSED_LOGIN;
   }
 }
 

@@ -9,7 +9,7 @@ import { DOLLAR, isSysTopic } from '../wire/topic.js';
 import { PUBLISHED, RELEASED } from '../session/deliveries.js';
 import type { Broker } from './broker.js';
 import { STALLED, type Connection } from './connection.js';
-import * as count from './counters.js';
+import { DROPPED_SYS, PUBLISH_RECEIVED, UNKNOWN_ACKNOWLEDGEMENTS } from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
 import { deliver, keep, madeProgress, mustWait } from './route.js';
 
@@ -24,7 +24,7 @@ export function handlePublish(broker: Broker, connection: Connection): number {
   const session = connection.session;
   if (qos === 2) {
     if (memory.packetIds.has(session, packet.packetId)) { // again: taken already [MQTT-4.3.3-2]
-      broker.counters[count.PUBLISH_RECEIVED]++;
+      broker.counters[PUBLISH_RECEIVED]++;
       acknowledge(broker, connection, PUBREC);
       return OK;
     }
@@ -38,13 +38,13 @@ export function handlePublish(broker: Broker, connection: Connection): number {
   if (qos !== 0 && matches !== 0 && mustWait(broker, connection, matches,
     topicEnd - topicStart + payloadEnd - payloadStart)) return STALLED;
 
-  broker.counters[count.PUBLISH_RECEIVED]++;
+  broker.counters[PUBLISH_RECEIVED]++;
   if (qos !== 0) {
     if (qos === 2) memory.packetIds.add(session, packet.packetId);
     acknowledge(broker, connection, qos === 1 ? PUBACK : PUBREC); // [MQTT-4.3.2-2], [MQTT-4.3.3-2]
   }
   if (!routed) {
-    broker.counters[count.DROPPED_SYS]++;
+    broker.counters[DROPPED_SYS]++;
     return OK;
   }
   if ((packet.flags & 1) !== 0) {
@@ -111,7 +111,7 @@ export function handlePubcomp(broker: Broker, connection: Connection): number {
  * acknowledged twice.
  */
 function unknown(broker: Broker): number {
-  broker.counters[count.UNKNOWN_ACKNOWLEDGEMENTS]++;
+  broker.counters[UNKNOWN_ACKNOWLEDGEMENTS]++;
   return OK;
 }
 

@@ -6,7 +6,7 @@ import { nextFilter } from '../wire/decode.js';
 import { encodeAcknowledgement, encodeSubackHeader, SHORT_PACKET_BYTES } from '../wire/encode.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
-import * as count from './counters.js';
+import { REFUSED_SUBSCRIPTIONS } from './counters.js';
 import { reserve, transmitWaiting } from './deliver.js';
 
 export function handleSubscribe(broker: Broker, connection: Connection): number {
@@ -20,7 +20,7 @@ export function handleSubscribe(broker: Broker, connection: Connection): number 
     levels.split(bytes, packet.filterStart, packet.filterEnd);
     const row = subscriptions.add(connection.session, levels, packet.filterQos);
     if (row === NONE) {
-      broker.counters[count.REFUSED_SUBSCRIPTIONS]++;
+      broker.counters[REFUSED_SUBSCRIPTIONS]++;
       bytes[at++] = SUBACK_FAILURE;
     } else {
       replays.add(row);

@@ -1,16 +1,17 @@
 // Everything a broker ever allocates, made here once from its limits: one buffer for all bytes, and
-// the tables over it. One buffer, because `copyWithin` moves bytes inside it natively and without a
-// view, on XS as on Node.
+// one for the columns of all tables. One buffer for bytes, because `copyWithin` moves them inside
+// it natively and without a view, on XS as on Node; one for columns, because views are small on XS.
 //
 //   bytes:  window | staging | inbox 0, 1, … | regions of outboxes | scratch | filter |
 //           `$SYS` text | client identifiers | text of filters | text of retained topics |
 //           retained messages | queued messages
 
 import {
-  byteBudget, checkLimits, COUNTER_BYTES, levelBlocks, queueBlocks, retainedBlocks, retainedNodes,
-  sysTopics, type Limits,
+  byteBudget, cellMax, checkLimits, COUNTER_BYTES, filterNodes, LEVEL_BLOCK_BYTES, levelBlocks,
+  queueBlocks, retainedBlocks, retainedNodes, sessionCellMax, sysTopics, type Limits,
 } from '../limits.js';
-import { indexColumn, type IndexColumn } from '../session/columns.js';
+import { BlockPool } from '../session/blocks.js';
+import { Columns, type IndexColumn } from '../session/columns.js';
 import { Deliveries } from '../session/deliveries.js';
 import { Inbox } from '../session/inbox.js';
 import { MessageStore } from '../session/messages.js';
@@ -53,10 +54,8 @@ export class BrokerMemory {
 
   constructor(limits: Limits) {
     checkLimits(limits);
-    const { memory, memoryLines } = byteBudget(limits);
-    const {
-      connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, messageBlockBytes,
-    } = limits;
+    const { memory, memoryLines, shared } = byteBudget(limits);
+    const { connectionsMax, sessionsMax, messageBlockBytes, packetBytesMax } = limits;
     const bytes = this.bytes = new Uint8Array(memory);
     let at = 0;
     const region = (byteCount: number): number => (at += byteCount) - byteCount;
@@ -74,33 +73,44 @@ export class BrokerMemory {
     const keptBase = region(memoryLines.retainedMessages);
     const queuedBase = region(memoryLines.queuedMessages);
 
-    const regions = new OutboxRegions(bytes, outboxes, limits.outboxBytes, connectionsMax);
+    const columns = new Columns(shared);
+    this.counters = columns.float64(COUNTER_BYTES / 8);
+    this.sessions = new Sessions(
+      bytes, clientIds, sessionsMax, limits.clientIdBytesMax, connectionsMax,
+      sessionCellMax(limits), columns);
+    const regions = new OutboxRegions(bytes, outboxes, limits.outboxBytes, connectionsMax, columns);
     this.connections = Array.from({ length: connectionsMax }, (_, slot) => new Connection(slot,
       new Inbox(bytes, inboxes + slot * limits.inboxBytes, limits.inboxBytes),
       new Outbox(regions)));
-    this.dirtySlots = indexColumn(connectionsMax, connectionsMax);
-    this.freeSlots = indexColumn(connectionsMax, connectionsMax);
+    this.dirtySlots = columns.indices(connectionsMax, connectionsMax);
+    this.freeSlots = columns.indices(connectionsMax, connectionsMax);
     for (let slot = 0; slot < connectionsMax; slot++) {
       this.freeSlots[slot] = connectionsMax - 1 - slot;
     }
 
-    this.levels = new TopicLevels(topicLevelsMax);
-    this.sessions = new Sessions(
-      bytes, clientIds, sessionsMax, limits.clientIdBytesMax, connectionsMax);
-    const filterNodes = 1 + limits.subscriptionNodesMax;
-    const filters = new TopicTree(bytes, filterText, levelBlocks(filterNodes), filterNodes, 0);
-    this.subscriptions = new Subscriptions(filters, subscriptionsMax, sessionsMax, topicLevelsMax);
-    this.kept = new MessageStore(bytes, keptBase, messageBlockBytes, retainedBlocks(limits), 1);
-    const nodes = retainedNodes(limits);
-    const topics = new TopicTree(bytes, retainedText, levelBlocks(nodes), nodes, sessionsMax);
+    const levels = (): TopicLevels => new TopicLevels(
+      limits.topicLevelsMax, columns.int32(limits.topicLevelsMax + 1));
+    this.levels = levels();
+    const view = new DataView(bytes.buffer);
+    const most = cellMax(limits);
+    const tree = (base: number, nodesMax: number): TopicTree => new TopicTree(
+      new BlockPool(bytes, base, LEVEL_BLOCK_BYTES, levelBlocks(nodesMax), columns),
+      view, nodesMax, most, columns);
+    this.subscriptions = new Subscriptions(
+      tree(filterText, filterNodes(limits)), limits.subscriptionsMax, sessionsMax,
+      limits.topicLevelsMax, most, columns);
+    const store = (base: number, blocks: number, referencesMax: number): MessageStore =>
+      new MessageStore(
+        bytes, base, messageBlockBytes, blocks, packetBytesMax, referencesMax, columns);
+    this.kept = store(keptBase, retainedBlocks(limits), 1);
+    const topics = tree(retainedText, retainedNodes(limits));
     this.retained = new Retained(topics, this.kept, limits.retainedMax + sysTopics(limits));
     this.replays = new Replays(
-      topics, this.subscriptions, bytes, filterStart, sessionsMax, topicLevelsMax);
-    this.queued = new MessageStore(
-      bytes, queuedBase, messageBlockBytes, queueBlocks(limits), sessionsMax + 1);
+      topics, this.subscriptions, bytes, filterStart, levels(), most, columns);
+    this.queued = store(queuedBase, queueBlocks(limits), sessionsMax + 1);
     this.deliveries = new Deliveries(
-      this.queued, sessionsMax, limits.queuedMax, limits.inflightMax);
-    this.packetIds = new PacketIdSets(sessionsMax, limits.receiveMax);
-    this.counters = new Float64Array(COUNTER_BYTES / 8);
+      this.queued, sessionsMax, limits.queuedMax, limits.sessionQueuedBytesMax,
+      limits.inflightMax, 0xffff, columns);
+    this.packetIds = new PacketIdSets(sessionsMax, limits.receiveMax, columns);
   }
 }

@@ -6,18 +6,18 @@ import { OK, PROTOCOL_ERROR, TOO_LARGE } from '../wire/codes.js';
 import { encodeField, encodeUint16, publishBytes } from '../wire/encode.js';
 import { checkTopicName, isSysTopic } from '../wire/topic.js';
 import type { Broker } from './broker.js';
-import * as count from './counters.js';
+import { DROPPED_SYS } from './counters.js';
 import { deliver, keep } from './route.js';
 
 /** Publishes a stored will; the caller still holds it afterwards. */
 export function publishStored(broker: Broker, will: number): void {
   const { bytes, memory } = broker;
   const topicStart = memory.scratchStart + 2;
-  const topicEnd = topicStart + memory.kept.topicBytes[will];
-  const byteCount = 2 + memory.kept.topicBytes[will] + memory.kept.payloadBytes[will];
+  const topicEnd = topicStart + memory.kept.topicBytes(will);
+  const byteCount = 2 + memory.kept.byteCount(will);
   const end = memory.kept.blocks.read(will, 0, memory.scratchStart, byteCount);
-  if (isSysTopic(bytes, topicStart, topicEnd)) broker.counters[count.DROPPED_SYS]++;
-  else publishScratch(broker, topicEnd, end, memory.kept.flags[will]);
+  if (isSysTopic(bytes, topicStart, topicEnd)) broker.counters[DROPPED_SYS]++;
+  else publishScratch(broker, topicEnd, end, memory.kept.flags(will));
 }
 
 /** What two bytes of length can say [MQTT-1.5.3]. */

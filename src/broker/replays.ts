@@ -6,11 +6,13 @@
 //
 // Invariant: a cursor is NONE, ROOT, or a node that is pinned for it and so cannot go.
 
-import { indexColumn, unusedColumn, type IndexColumn } from '../session/columns.js';
+import type { Columns, IndexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
-import { HASH, PLUS, TopicLevels } from '../wire/topic.js';
-import type { Subscriptions } from './subscriptions.js';
-import { ROOT, type TopicTree } from './topic-tree.js';
+import { HASH, PLUS, type TopicLevels } from '../wire/topic.js';
+import {
+  NEXT_WAITING, NODE, PREVIOUS_WAITING, SESSION, type Subscriptions,
+} from './subscriptions.js';
+import { FIRST_CHILD, NEXT_SIBLING, PARENT, ROOT, VALUE, type TopicTree } from './topic-tree.js';
 
 /** What `find` answers when it has looked long enough for one turn. */
 export const SEARCHING = -2;
@@ -34,36 +36,27 @@ export class Replays {
   /** Where a search stopped for this turn. */
   #stoppedAt = ROOT;
 
-  /** By session: the subscriptions that wait, first and last; NONE when there are none. */
+  /** By session: the first subscription that waits, or NONE. */
   readonly firstRow: IndexColumn;
-  readonly #lastRow: IndexColumn;
   /** By session: a retained topic, and 1 if it is to be delivered, 0 if to be searched on from. */
   readonly cursor: IndexColumn;
   readonly #found: Uint8Array;
-  /** By row: its neighbours in the list, and 1 if it is in one. */
-  readonly #nextRow: IndexColumn;
-  readonly #previousRow: IndexColumn;
-  readonly #waiting: Uint8Array;
   /** Sessions with subscriptions that wait. */
   activeCount = 0;
 
   constructor(
     topics: TopicTree, subscriptions: Subscriptions, memory: Uint8Array, filterAt: number,
-    sessionsMax: number, levelsMax: number,
+    levels: TopicLevels, cellMax: number, columns: Columns,
   ) {
-    const rowsMax = subscriptions.rowsMax;
+    const sessionsMax = subscriptions.firstOfSession.length;
     this.#topics = topics;
     this.#subscriptions = subscriptions;
     this.#memory = memory;
     this.#filterAt = filterAt;
-    this.#levels = new TopicLevels(levelsMax);
-    this.firstRow = indexColumn(sessionsMax, rowsMax);
-    this.#lastRow = indexColumn(sessionsMax, rowsMax);
-    this.cursor = indexColumn(sessionsMax, topics.nodesMax);
-    this.#found = new Uint8Array(sessionsMax);
-    this.#nextRow = unusedColumn(rowsMax, rowsMax);
-    this.#previousRow = unusedColumn(rowsMax, rowsMax);
-    this.#waiting = new Uint8Array(rowsMax);
+    this.#levels = levels;
+    this.firstRow = columns.indices(sessionsMax, cellMax);
+    this.cursor = columns.indices(sessionsMax, cellMax);
+    this.#found = columns.uint8(sessionsMax);
   }
 
   /**
@@ -71,39 +64,43 @@ export class Replays {
    * match it.
    */
   add(row: number): void {
-    const session = this.#subscriptions.session[row];
+    const rows = this.#subscriptions.cells;
+    const session = rows[row + SESSION];
     this.drop(row); // if it waits already, it begins again, after the others
-    const last = this.#lastRow[session];
-    this.#waiting[row] = 1;
-    this.#nextRow[row] = NONE;
-    this.#previousRow[row] = last;
-    this.#lastRow[session] = row;
-    if (last !== NONE) {
-      this.#nextRow[last] = row;
+    const first = this.firstRow[session];
+    rows[row + NEXT_WAITING] = NONE;
+    if (first !== NONE) {
+      const last = rows[first + PREVIOUS_WAITING];
+      rows[row + PREVIOUS_WAITING] = last;
+      rows[last + NEXT_WAITING] = row;
+      rows[first + PREVIOUS_WAITING] = row;
       return;
     }
+    rows[row + PREVIOUS_WAITING] = row;
     this.firstRow[session] = row;
     this.activeCount++;
-    this.#moveCursor(session, ROOT);
+    this.moveCursor(session, ROOT);
   }
 
   /** Subscription `row` goes, or was served. */
   drop(row: number): void {
     if (this.#loadedRow === row) this.#loadedRow = NONE;
-    if (this.#waiting[row] === 0) return;
-    this.#waiting[row] = 0;
-    const session = this.#subscriptions.session[row];
-    const previous = this.#previousRow[row];
-    const next = this.#nextRow[row];
-    if (next === NONE) this.#lastRow[session] = previous;
-    else this.#previousRow[next] = previous;
-    if (previous !== NONE) {
-      this.#nextRow[previous] = next;
+    const rows = this.#subscriptions.cells;
+    const session = rows[row + SESSION];
+    const previous = rows[row + PREVIOUS_WAITING];
+    if (previous === NONE) return; // it does not wait
+    rows[row + PREVIOUS_WAITING] = NONE;
+    const next = rows[row + NEXT_WAITING];
+    const first = this.firstRow[session];
+    if (next !== NONE) rows[next + PREVIOUS_WAITING] = previous;
+    else if (row !== first) rows[first + PREVIOUS_WAITING] = previous;
+    if (row !== first) {
+      rows[previous + NEXT_WAITING] = next;
       return;
     }
     this.firstRow[session] = next;
     if (next === NONE) this.activeCount--;
-    this.#moveCursor(session, next === NONE ? NONE : ROOT);
+    this.moveCursor(session, next === NONE ? NONE : ROOT);
   }
 
   /** A turn begins: `find` may look at some topics again before it answers SEARCHING. */
@@ -119,15 +116,15 @@ export class Replays {
     let row: number = this.firstRow[session];
     while (row !== NONE) {
       const cursor = this.cursor[session];
-      if (this.#found[session] !== 0 && this.#topics.value[cursor] !== NONE) return cursor;
-      this.#load(row);
-      const next = this.#nextMatch(cursor);
+      if (this.#found[session] !== 0 && this.#topics.cells[cursor + VALUE] !== NONE) return cursor;
+      this.load(row);
+      const next = this.nextMatch(cursor);
       if (next === SEARCHING) {
-        this.#moveCursor(session, this.#stoppedAt);
+        this.moveCursor(session, this.#stoppedAt);
         return SEARCHING;
       }
       if (next !== NONE) {
-        this.#moveCursor(session, next);
+        this.moveCursor(session, next);
         this.#found[session] = 1;
         return next;
       }
@@ -144,7 +141,7 @@ export class Replays {
     this.#found[session] = 0;
   }
 
-  #moveCursor(session: number, node: number): void {
+  private moveCursor(session: number, node: number): void {
     const before = this.cursor[session];
     this.#found[session] = 0;
     this.cursor[session] = node;
@@ -152,11 +149,12 @@ export class Replays {
     if (before > ROOT) this.#topics.unpin(before);
   }
 
-  #load(row: number): void {
+  private load(row: number): void {
     if (this.#loadedRow === row) return;
     this.#loadedRow = row;
     const levels = this.#levels;
-    const end = this.#subscriptions.tree.writePath(this.#subscriptions.node[row], this.#filterAt);
+    const node = this.#subscriptions.cells[row + NODE];
+    const end = this.#subscriptions.tree.writePath(node, this.#filterAt);
     levels.split(this.#memory, this.#filterAt, end);
     this.#endsWithHash = this.#topics.isByte(levels, levels.count - 1, HASH);
     this.#fixedLevels = this.#endsWithHash ? levels.count - 1 : levels.count;
@@ -166,22 +164,22 @@ export class Replays {
    * The first node after `node`, parents before children, whose topic matches the loaded filter and
    * has a message; NONE after the last; SEARCHING when this turn has seen enough, at `#stoppedAt`.
    */
-  #nextMatch(node: number): number {
-    const topics = this.#topics;
-    let depth = topics.depth(node);
+  private nextMatch(node: number): number {
+    const nodes = this.#topics.cells;
+    let depth = this.#topics.depth(node);
     for (;;) {
-      let to = this.#matchingChild(node, depth);
+      let to = this.matchingChild(node, depth);
       if (to !== NONE) depth++;
       while (to === NONE) {
         if (node === ROOT) return NONE;
-        to = this.#matchingSibling(node, depth);
+        to = this.matchingSibling(node, depth);
         if (to === NONE) {
-          node = topics.parent[node];
+          node = nodes[node + PARENT];
           depth--;
         }
       }
       node = to;
-      if (topics.value[node] !== NONE && (depth === this.#fixedLevels ||
+      if (nodes[node + VALUE] !== NONE && (depth === this.#fixedLevels ||
           (this.#endsWithHash && depth > this.#fixedLevels))) return node;
       if (--this.#visitsLeft <= 0) {
         this.#stoppedAt = node;
@@ -191,24 +189,24 @@ export class Replays {
   }
 
   /** The first child of `node`, which is `depth` levels down, that the filter lets pass. */
-  #matchingChild(node: number, depth: number): number {
+  private matchingChild(node: number, depth: number): number {
     if (depth < this.#fixedLevels && !this.#topics.isByte(this.#levels, depth, PLUS)) {
       return this.#topics.child(node, this.#levels, depth);
     }
     if (depth >= this.#fixedLevels && !this.#endsWithHash) return NONE;
-    return this.#skipDollar(this.#topics.firstChild[node], depth + 1);
+    return this.skipDollar(this.#topics.cells[node + FIRST_CHILD], depth + 1);
   }
 
-  #matchingSibling(node: number, depth: number): number {
+  private matchingSibling(node: number, depth: number): number {
     if (depth <= this.#fixedLevels &&
         !this.#topics.isByte(this.#levels, depth - 1, PLUS)) return NONE;
-    return this.#skipDollar(this.#topics.nextSibling[node], depth);
+    return this.skipDollar(this.#topics.cells[node + NEXT_SIBLING], depth);
   }
 
   /** Leading wildcards pass over topics that start with `$` [MQTT-4.7.2-1]. */
-  #skipDollar(node: number, depth: number): number {
+  private skipDollar(node: number, depth: number): number {
     while (depth === 1 && node !== NONE && this.#topics.isDollar(node)) {
-      node = this.#topics.nextSibling[node];
+      node = this.#topics.cells[node + NEXT_SIBLING];
       this.#visitsLeft--;
     }
     return node;

@@ -7,7 +7,7 @@
 import type { MessageStore } from '../session/messages.js';
 import { NONE } from '../wire/codes.js';
 import type { TopicLevels } from '../wire/topic.js';
-import type { TopicTree } from './topic-tree.js';
+import { VALUE, type TopicTree } from './topic-tree.js';
 
 export class Retained {
   readonly tree: TopicTree;
@@ -24,7 +24,7 @@ export class Retained {
   /** The node whose message a new one for the topic in `levels` would replace, or NONE. */
   find(levels: TopicLevels): number {
     const node = this.tree.find(levels);
-    return node !== NONE && this.tree.value[node] !== NONE ? node : NONE;
+    return node !== NONE && this.tree.cells[node + VALUE] !== NONE ? node : NONE;
   }
 
   /**
@@ -39,32 +39,33 @@ export class Retained {
     const tree = this.tree;
     const node = tree.insert(levels);
     if (node === NONE) return false;
-    const before = tree.value[node];
+    const before = tree.cells[node + VALUE];
     if (before === NONE && this.count === this.messagesMax) {
       tree.prune(node);
       return false;
     }
     // First, so that a full store still takes news of topics it knows.
-    if (before !== NONE) this.#forget(node);
+    if (before !== NONE) this.forget(node);
     const message = this.store.store(topicStart, topicEnd, payloadStart, payloadEnd, flags);
     if (message === NONE) {
       tree.prune(node);
       return false;
     }
-    tree.value[node] = message;
+    tree.cells[node + VALUE] = message;
     this.count++;
     return true;
   }
 
   /** Forgets the message at a node that `find` gave. */
   clear(node: number): void {
-    this.#forget(node);
+    this.forget(node);
     this.tree.prune(node);
   }
 
-  #forget(node: number): void {
-    this.store.release(this.tree.value[node]);
-    this.tree.value[node] = NONE;
+  private forget(node: number): void {
+    const cells = this.tree.cells;
+    this.store.release(cells[node + VALUE]);
+    cells[node + VALUE] = NONE;
     this.count--;
   }
 }

@@ -6,7 +6,10 @@ import { encodePublish, encodePublishBody, packetBytes } from '../wire/encode.js
 import { QueueFull } from '../limits.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
-import * as count from './counters.js';
+import {
+  DROPPED_OUTBOX_FULL, DROPPED_QUEUE_FULL, DROPPED_RETAINED_FULL, DROPPED_SESSION_FULL,
+  PUBLISH_DROPPED, PUBLISH_SENT,
+} from './counters.js';
 import { hasRoom, reserve, transmitWaiting } from './deliver.js';
 import { NEVER } from './sessions.js';
 
@@ -23,8 +26,8 @@ export function mustWait(
   let wanted = 0;
   let others = 0; // who may free something: connected, and not the publisher
   for (let i = 0; i < matches; i++) {
-    if (subscriptions.matchedQos[i] === 0) continue;
-    const session = subscriptions.matchedSessions[i];
+    if ((subscriptions.matched[i] & 3) === 0) continue;
+    const session = subscriptions.matched[i] >> 2;
     wanted++;
     if (sessions.slot[session] === NONE || session === publisher.session) continue;
     others++;
@@ -65,7 +68,7 @@ export function keep(
     if (node === NONE) return;
     retained.clear(node);
   } else if (!retained.set(levels, topicStart, topicEnd, payloadStart, payloadEnd, flags)) {
-    broker.counters[count.DROPPED_RETAINED_FULL]++;
+    broker.counters[DROPPED_RETAINED_FULL]++;
   }
 }
 
@@ -81,10 +84,10 @@ export function deliver(
   const subscriptions = memory.subscriptions;
   let message = NONE;
   for (let i = 0; i < matches; i++) {
-    const session = subscriptions.matchedSessions[i];
+    const session = subscriptions.matched[i] >> 2;
     const slot = memory.sessions.slot[session];
-    const granted = qos !== 0 && subscriptions.matchedQos[i] < qos ?
-      subscriptions.matchedQos[i] :
+    const granted = qos !== 0 && (subscriptions.matched[i] & 3) < qos ?
+      subscriptions.matched[i] & 3 :
       qos;
     if (granted === 0) {
       if (slot === NONE) continue;
@@ -94,15 +97,15 @@ export function deliver(
     if (message === NONE) {
       message = memory.queued.store(topicStart, topicEnd, payloadStart, payloadEnd, qos << 1);
     }
-    if (message === NONE) drop(broker, count.DROPPED_QUEUE_FULL);
+    if (message === NONE) drop(broker, DROPPED_QUEUE_FULL);
     else enqueue(broker, session, message, granted << 1, topicStart, topicEnd);
   }
   if (message === NONE) return;
   memory.queued.release(message);
   // Not before: what is transmitted may be laid out where this message stands, in the scratch.
   for (let i = 0; i < matches; i++) {
-    if (subscriptions.matchedQos[i] === 0) continue; // it has the message, and nothing was queued
-    const slot = memory.sessions.slot[subscriptions.matchedSessions[i]];
+    if ((subscriptions.matched[i] & 3) === 0) continue; // it has the message, nothing was queued
+    const slot = memory.sessions.slot[subscriptions.matched[i] >> 2];
     if (slot !== NONE) transmitWaiting(broker, memory.connections[slot]);
   }
 }
@@ -116,10 +119,10 @@ function deliverNow(
   let at = connection.outbox.reserve(byteCount);
   if (at === NONE) at = reserve(broker, connection, byteCount);
   if (at === NONE) {
-    drop(broker, count.DROPPED_OUTBOX_FULL);
+    drop(broker, DROPPED_OUTBOX_FULL);
     return;
   }
-  broker.counters[count.PUBLISH_SENT]++;
+  broker.counters[PUBLISH_SENT]++;
   broker.sent(connection, payloadStart === topicEnd ?
     encodePublishBody(broker.bytes, at, 0, topicStart - 2, payloadEnd) :
     encodePublish(broker.bytes, at, 0, 0, topicStart, topicEnd, payloadStart, payloadEnd));
@@ -131,13 +134,13 @@ function enqueue(
   topicEnd: number,
 ): void {
   const { deliveries, queued } = broker.memory;
-  const byteCount = queued.topicBytes[message] + queued.payloadBytes[message];
+  const byteCount = queued.byteCount(message);
   while (!hasRoom(broker, session, byteCount)) {
-    drop(broker, count.DROPPED_SESSION_FULL);
+    drop(broker, DROPPED_SESSION_FULL);
     if (!makeRoom(broker, session, topicStart, topicEnd)) return;
   }
   if (deliveries.freeRows === 0) {
-    drop(broker, count.DROPPED_QUEUE_FULL);
+    drop(broker, DROPPED_QUEUE_FULL);
     return;
   }
   deliveries.append(session, message, flags);
@@ -159,6 +162,6 @@ function makeRoom(
 }
 
 function drop(broker: Broker, reason: number): void {
-  broker.counters[count.PUBLISH_DROPPED]++;
+  broker.counters[PUBLISH_DROPPED]++;
   broker.counters[reason]++;
 }

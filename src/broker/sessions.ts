@@ -4,57 +4,57 @@
 //
 // Invariant: a row in use is in exactly one hash chain; a free one is in the free list.
 
-import { indexColumn, type IndexColumn } from '../session/columns.js';
+import { SESSION_CELLS } from '../limits.js';
+import type { Columns, IndexColumn } from '../session/columns.js';
+import { powerOfTwo } from '../table-bytes.js';
 import { NONE } from '../wire/codes.js';
 
 /** In columns of times: it has not happened. */
 export const NEVER = -1;
 
+/** Cells of a session; SESSION_CELLS of them. */
+const CLIENT_ID_BYTES = 0;
+const CLEAN = 1;
+const WILL = 2;
+/** Next one of its hash chain, or of the free ones. */
+const CHAIN = 3;
 
 export class Sessions {
   readonly memory: Uint8Array;
   readonly sessionsMax: number;
   readonly clientIdBytesMax: number;
-  readonly clientIdBytes: Uint16Array;
   /** Connection slot, or NONE while the session is offline. */
   readonly slot: IndexColumn;
-  /** 1: the session ends with its connection. */
-  readonly clean: Uint8Array;
-  /** Stored will of the connection, or NONE. */
-  readonly will: Int32Array;
   /** When a publisher first found the queue full, on the broker's clock; NEVER unless it did. */
   readonly fullSinceMs: Float64Array;
   /** Sessions in use, connected or not. */
   count = 0;
 
   readonly #base: number;
-  readonly #chain: IndexColumn;
-  readonly #hash: Int32Array;
+  readonly #cells: IndexColumn;
   readonly #buckets: IndexColumn;
   readonly #bucketMask: number;
   #freeHead = NONE;
   #freshStart = 0;
 
-  /** Takes `sessionsMax * clientIdBytesMax` bytes of `memory` from `base` on. */
+  /**
+   * Takes `sessionsMax * clientIdBytesMax` bytes of `memory` from `base` on; `cellMax` is the
+   * largest number that a cell must hold.
+   */
   constructor(
     memory: Uint8Array, base: number, sessionsMax: number, clientIdBytesMax: number,
-    slotCount: number,
+    slotCount: number, cellMax: number, columns: Columns,
   ) {
     this.memory = memory;
     this.#base = base;
     this.sessionsMax = sessionsMax;
     this.clientIdBytesMax = clientIdBytesMax;
-    this.clientIdBytes = new Uint16Array(sessionsMax);
-    this.slot = indexColumn(sessionsMax, slotCount);
-    this.clean = new Uint8Array(sessionsMax);
-    this.will = new Int32Array(sessionsMax);
-    this.fullSinceMs = new Float64Array(sessionsMax).fill(NEVER);
-    this.#chain = indexColumn(sessionsMax, sessionsMax);
-    this.#hash = new Int32Array(sessionsMax);
-    let buckets = 2;
-    while (buckets < sessionsMax) buckets *= 2;
-    this.#buckets = indexColumn(buckets, sessionsMax);
-    this.#bucketMask = buckets - 1;
+    this.fullSinceMs = columns.float64(sessionsMax).fill(NEVER);
+    this.slot = columns.indices(sessionsMax, slotCount);
+    this.#cells = columns.unusedIndices(sessionsMax * SESSION_CELLS, cellMax);
+    const bucketCount = powerOfTwo(sessionsMax);
+    this.#buckets = columns.indices(bucketCount, sessionsMax);
+    this.#bucketMask = bucketCount - 1;
   }
 
   /** Sessions ever used lie below this index: the bound for walks over all of them. */
@@ -62,30 +62,51 @@ export class Sessions {
     return this.#freshStart;
   }
 
-  /** Where the identifier of `session` stands in the memory; its length is in `clientIdBytes`. */
+  /** Length of the identifier of `session`; 0 for one that is free. */
+  clientIdBytes(session: number): number {
+    return this.#cells[session * SESSION_CELLS + CLIENT_ID_BYTES];
+  }
+
+  /** Whether the session ends with its connection. */
+  isClean(session: number): boolean {
+    return this.#cells[session * SESSION_CELLS + CLEAN] !== 0;
+  }
+
+  setClean(session: number, clean: boolean): void {
+    this.#cells[session * SESSION_CELLS + CLEAN] = clean ? 1 : 0;
+  }
+
+  /** Stored will of the connection, or NONE. */
+  will(session: number): number {
+    return this.#cells[session * SESSION_CELLS + WILL];
+  }
+
+  setWill(session: number, will: number): void {
+    this.#cells[session * SESSION_CELLS + WILL] = will;
+  }
+
+  /** Where the identifier of `session` stands in the memory; its length is `clientIdBytes`. */
   clientIdStart(session: number): number {
     return this.#base + session * this.clientIdBytesMax;
   }
 
-  #hashOf(start: number, end: number): number {
+  private bucketOf(start: number, end: number): number {
     let hash = 0;
     for (let at = start; at < end; at++) hash = (hash << 5) - hash + this.memory[at] | 0;
-    return hash ^ hash >>> 16;
+    return (hash ^ hash >>> 16) & this.#bucketMask;
   }
 
   /** The session with the identifier at `start` to `end` of the memory, or NONE. */
   find(start: number, end: number): number {
-    const hash = this.#hashOf(start, end);
-    let session: number = this.#buckets[hash & this.#bucketMask];
-    while (session !== NONE &&
-        !(this.#hash[session] === hash && this.#isClientId(session, start, end))) {
-      session = this.#chain[session];
+    let session: number = this.#buckets[this.bucketOf(start, end)];
+    while (session !== NONE && !this.isClientId(session, start, end)) {
+      session = this.#cells[session * SESSION_CELLS + CHAIN];
     }
     return session;
   }
 
-  #isClientId(session: number, start: number, end: number): boolean {
-    if (this.clientIdBytes[session] !== end - start) return false;
+  private isClientId(session: number, start: number, end: number): boolean {
+    if (this.clientIdBytes(session) !== end - start) return false;
     const memory = this.memory;
     let other = this.clientIdStart(session);
     for (let at = start; at < end; at++) {
@@ -98,39 +119,43 @@ export class Sessions {
   create(start: number, end: number): number {
     let session = this.#freeHead;
     if (session !== NONE) {
-      this.#freeHead = this.#chain[session];
+      this.#freeHead = this.#cells[session * SESSION_CELLS + CHAIN];
     } else {
       if (this.#freshStart === this.sessionsMax) return NONE;
       session = this.#freshStart++;
     }
     this.count++;
     this.memory.copyWithin(this.clientIdStart(session), start, end);
-    this.clientIdBytes[session] = end - start;
     this.slot[session] = NONE;
-    this.clean[session] = 1;
-    this.will[session] = NONE;
     this.fullSinceMs[session] = NEVER;
-    const hash = this.#hashOf(start, end);
-    this.#hash[session] = hash;
-    const bucket = hash & this.#bucketMask;
-    this.#chain[session] = this.#buckets[bucket];
+    const bucket = this.bucketOf(start, end);
+    const at = session * SESSION_CELLS;
+    this.#cells[at + CLIENT_ID_BYTES] = end - start;
+    this.#cells[at + CLEAN] = 1;
+    this.#cells[at + WILL] = NONE;
+    this.#cells[at + CHAIN] = this.#buckets[bucket];
     this.#buckets[bucket] = session;
     return session;
   }
 
   /** Gives the row back. What other tables hold under its index is cleared by the caller. */
   remove(session: number): void {
-    const bucket = this.#hash[session] & this.#bucketMask;
+    const cells = this.#cells;
+    const start = this.clientIdStart(session);
+    const bucket = this.bucketOf(start, start + this.clientIdBytes(session));
+    const next = cells[session * SESSION_CELLS + CHAIN];
     if (this.#buckets[bucket] === session) {
-      this.#buckets[bucket] = this.#chain[session];
+      this.#buckets[bucket] = next;
     } else {
       let previous: number = this.#buckets[bucket];
-      while (this.#chain[previous] !== session) previous = this.#chain[previous];
-      this.#chain[previous] = this.#chain[session];
+      while (cells[previous * SESSION_CELLS + CHAIN] !== session) {
+        previous = cells[previous * SESSION_CELLS + CHAIN];
+      }
+      cells[previous * SESSION_CELLS + CHAIN] = next;
     }
-    this.#chain[session] = this.#freeHead;
+    cells[session * SESSION_CELLS + CHAIN] = this.#freeHead;
+    cells[session * SESSION_CELLS + CLIENT_ID_BYTES] = 0;
     this.#freeHead = session;
-    this.clientIdBytes[session] = 0;
     this.count--;
   }
 }

@@ -4,7 +4,10 @@
 
 import { SYS_TEXT_BYTES, sysTopics } from '../limits.js';
 import type { Broker } from './broker.js';
-import * as count from './counters.js';
+import {
+  CLIENTS_CONNECTED, CLIENTS_DISCONNECTED, COUNTER_COUNT, RETAINED, SESSIONS, STORED, SUBSCRIPTIONS,
+  SYS_NAMES, UPTIME_SECONDS,
+} from './counters.js';
 import { publishScratch } from './publish-locally.js';
 
 const PREFIX = '$SYS/broker/';
@@ -31,40 +34,38 @@ export class SysTopics {
     this.#broker = broker;
     this.#lengths = new Uint8Array(topics);
     this.#published = new Float64Array(topics);
-    if (topics === 0) return;
     if (broker.options.version.length > VERSION_BYTES_MAX) {
       throw new RangeError(`version has ${broker.options.version.length} characters, ` +
         `more than ${VERSION_BYTES_MAX}`);
     }
-    for (let topic = 0; topic < count.COUNTER_COUNT; topic++) {
+    for (let topic = 0; topic < COUNTER_COUNT; topic++) {
       const at = broker.memory.sysTextStart + topic * SYS_TEXT_BYTES;
-      const end = writeAscii(broker.bytes, at, PREFIX + count.SYS_NAMES[topic]);
-      if (topic === count.UPTIME_SECONDS) writeAscii(broker.bytes, end, UNIT);
+      const end = writeAscii(broker.bytes, at, PREFIX + SYS_NAMES[topic]);
+      if (topic === UPTIME_SECONDS) writeAscii(broker.bytes, end, UNIT);
       this.#lengths[topic] = end - at;
       this.#published[topic] = NaN;
     }
     const topicEnd = writeAscii(broker.bytes, broker.memory.scratchStart + 2, `${PREFIX}version`);
     publishScratch(
       broker, topicEnd, writeAscii(broker.bytes, topicEnd, broker.options.version), RETAIN);
-    this.#publishChanged();
+    this.publishChanged();
   }
 
   tick(elapsedMs: number): void {
     const intervalMs = this.#broker.limits.sysIntervalMs;
-    if (intervalMs === 0) return;
     this.#uptimeMs += elapsedMs;
     this.#sinceMs += elapsedMs;
     if (this.#sinceMs < intervalMs) return;
     this.#sinceMs = 0;
-    this.#publishChanged();
+    this.publishChanged();
   }
 
-  #publishChanged(): void {
+  private publishChanged(): void {
     const broker = this.#broker;
     const counters = broker.counters;
-    counters[count.UPTIME_SECONDS] = Math.floor(this.#uptimeMs / 1000);
+    counters[UPTIME_SECONDS] = Math.floor(this.#uptimeMs / 1000);
     measureTables(broker);
-    for (let topic = 0; topic < count.COUNTER_COUNT; topic++) {
+    for (let topic = 0; topic < COUNTER_COUNT; topic++) {
       if (this.#published[topic] === counters[topic]) continue;
       this.#published[topic] = counters[topic];
       const start = broker.memory.sysTextStart + topic * SYS_TEXT_BYTES;
@@ -72,7 +73,7 @@ export class SysTopics {
       const topicEnd = topicStart + this.#lengths[topic];
       broker.bytes.copyWithin(topicStart, start, start + this.#lengths[topic]);
       let end = writeDecimal(broker.bytes, topicEnd, counters[topic]);
-      if (topic === count.UPTIME_SECONDS) {
+      if (topic === UPTIME_SECONDS) {
         const unit = start + this.#lengths[topic];
         broker.bytes.copyWithin(end, unit, unit + UNIT_BYTES);
         end += UNIT_BYTES;
@@ -85,11 +86,11 @@ export class SysTopics {
 /** Counters that are sizes of tables. */
 function measureTables(broker: Broker): void {
   const { counters, memory } = broker;
-  counters[count.SESSIONS] = memory.sessions.count;
-  counters[count.CLIENTS_DISCONNECTED] = memory.sessions.count - counters[count.CLIENTS_CONNECTED];
-  counters[count.SUBSCRIPTIONS] = memory.subscriptions.count;
-  counters[count.RETAINED] = memory.retained.count;
-  counters[count.STORED] = memory.kept.count + memory.queued.count;
+  counters[SESSIONS] = memory.sessions.count;
+  counters[CLIENTS_DISCONNECTED] = memory.sessions.count - counters[CLIENTS_CONNECTED];
+  counters[SUBSCRIPTIONS] = memory.subscriptions.count;
+  counters[RETAINED] = memory.retained.count;
+  counters[STORED] = memory.kept.count + memory.queued.count;
 }
 
 /** Writes the characters of an ASCII text at `at`; returns their end. */

@@ -1,9 +1,10 @@
 // How much of everything a client has, and how long it waits: the one place where its sizes are
 // chosen. It allocates all of it when it is constructed and nothing afterwards.
 
+import { between, BYTES_MAX, checkValues, QueueFull } from '../limits.js';
 import {
-  between, BYTES_MAX, checkValues, indexBytes, powerOfTwo, QueueFull, storeColumns, sum,
-} from '../limits.js';
+  cellBytes, deliveriesBytes, indexBytes, packetIdsBytes, storeBytes, sum, tableBytes,
+} from '../table-bytes.js';
 import { SHORT_PACKET_BYTES } from '../wire/encode.js';
 
 export interface ClientLimits {
@@ -121,12 +122,10 @@ export function filterBlocks(limits: ClientLimits): number {
 
 /**
  * Bytes of typed arrays that a client with these limits allocates, by what they are for: `memory`
- * is the one buffer of all bytes, `columns` the tables, `total` their sum. About 20 objects of the
- * engine come on top.
+ * is the one buffer of all bytes, `columns` that of the tables, `total` their sum. Objects of the
+ * engine come on top; `npm run budget` tells how many.
  */
 export function clientByteBudget(limits: ClientLimits) {
-  const { subscriptionsMax, queuedMax, receiveMax } = limits;
-  const queued = indexBytes(queuedMax);
   const blocks = queueBlocks(limits);
   const filters = filterBlocks(limits);
   const memoryLines = {
@@ -140,10 +139,11 @@ export function clientByteBudget(limits: ClientLimits) {
   };
   const columnLines = {
     outbox: 4,
-    subscriptions: subscriptionsMax * (indexBytes(filters) + 2 + 3) + filters * indexBytes(filters),
-    packetIds: 4 + 2 * powerOfTwo(2 * receiveMax),
-    deliveries: queuedMax * (indexBytes(blocks) + 2 + 1 + 1 + queued) + 3 * queued + 4 + 2 + 8 + 2,
-    messages: storeColumns(blocks, 2),
+    subscriptions: tableBytes(filters, indexBytes(filters)) + tableBytes(limits.subscriptionsMax,
+      indexBytes(filters), cellBytes(limits.packetBytesMax), 1, 1, 1),
+    messages: storeBytes(blocks, limits.packetBytesMax, 2),
+    deliveries: deliveriesBytes(limits.queuedMax, blocks, 1, limits.queueBytes),
+    packetIds: packetIdsBytes(1, limits.receiveMax),
   };
   const memory = sum(memoryLines);
   const columns = sum(columnLines);

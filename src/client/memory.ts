@@ -1,8 +1,9 @@
 // Everything a client ever allocates, made here once from its limits: one buffer for all bytes, and
-// the tables over it.
+// one for the columns of all tables.
 //
 //   bytes:  inbox | staging | outbox | scratch | filters | queued messages
 
+import { Columns } from '../session/columns.js';
 import { Deliveries } from '../session/deliveries.js';
 import { Inbox } from '../session/inbox.js';
 import { MessageStore } from '../session/messages.js';
@@ -29,26 +30,31 @@ export class ClientMemory {
 
   constructor(limits: ClientLimits) {
     checkClientLimits(limits);
-    const { memory, memoryLines } = clientByteBudget(limits);
+    const { memory, memoryLines, columns: columnBytes } = clientByteBudget(limits);
     const bytes = this.bytes = new Uint8Array(memory);
     let at = 0;
     const region = (byteCount: number): number => (at += byteCount) - byteCount;
 
+    const columns = new Columns(columnBytes);
     this.inbox = new Inbox(bytes, region(memoryLines.inbox), limits.inboxBytes);
     this.stagingStart = region(memoryLines.staging);
     const outboxStart = region(memoryLines.outbox);
-    this.outbox = new Outbox(new OutboxRegions(bytes, outboxStart, limits.outboxBytes, 1));
+    this.outbox = new Outbox(
+      new OutboxRegions(bytes, outboxStart, limits.outboxBytes, 1, columns));
     this.scratchStart = region(memoryLines.scratch);
     const filterStart = region(memoryLines.filters);
     const queuedBase = region(memoryLines.queuedMessages);
 
     const packetIdMax = 0xffff - limits.subscriptionsMax;
     this.subscriptions = new Subscriptions(
-      bytes, filterStart, filterBlocks(limits), limits.subscriptionsMax, packetIdMax + 1);
+      bytes, filterStart, filterBlocks(limits), limits.subscriptionsMax, packetIdMax + 1,
+      limits.packetBytesMax, columns);
     this.queued = new MessageStore(
-      bytes, queuedBase, limits.messageBlockBytes, queueBlocks(limits), 2);
+      bytes, queuedBase, limits.messageBlockBytes, queueBlocks(limits), limits.packetBytesMax, 2,
+      columns);
+    this.packetIds = new PacketIdSets(1, limits.receiveMax, columns);
     this.deliveries = new Deliveries(
-      this.queued, 1, limits.queuedMax, limits.inflightMax, packetIdMax);
-    this.packetIds = new PacketIdSets(1, limits.receiveMax);
+      this.queued, 1, limits.queuedMax, limits.queueBytes, limits.inflightMax, packetIdMax,
+      columns);
   }
 }

@@ -29,7 +29,7 @@ export function savedBytes(client: Client): number {
     byteCount += ROW_BYTES;
     if (deliveries.state[row] === RELEASED) continue;
     const message = deliveries.message[row];
-    byteCount += 6 + queued.topicBytes[message] + queued.payloadBytes[message];
+    byteCount += 6 + queued.byteCount(message);
   }
   return byteCount;
 }
@@ -68,10 +68,10 @@ function saveRow(client: Client, row: number, target: Uint8Array, at: number): n
   at = encodeUint16(target, at + 2, deliveries.packetId[row]);
   if (deliveries.state[row] === RELEASED) return at;
   const message = deliveries.message[row];
-  const payloadBytes = queued.payloadBytes[message];
+  const payloadBytes = queued.payloadBytes(message);
   at = encodeUint32(target, at, payloadBytes);
   const end = queued.blocks.read(
-    message, 0, scratchStart, 2 + queued.topicBytes[message] + payloadBytes);
+    message, 0, scratchStart, 2 + queued.topicBytes(message) + payloadBytes);
   for (let from = scratchStart; from < end; from++) target[at++] = bytes[from];
   return at;
 }

@@ -6,7 +6,7 @@
 // others. A row sends one packet at a time, so no identifier is ever in use twice [MQTT-2.3.1-2].
 
 import { BlockPool } from '../session/blocks.js';
-import { unusedColumn, type IndexColumn } from '../session/columns.js';
+import type { Columns, CountColumn, IndexColumn } from '../session/columns.js';
 import { NONE } from '../wire/codes.js';
 import { FILTER_BLOCK_BYTES } from './limits.js';
 
@@ -25,7 +25,7 @@ export class Subscriptions {
 
   /** Columns by row: the filter's first block and bytes, */
   readonly filter: IndexColumn;
-  readonly filterBytes: Uint16Array;
+  readonly filterBytes: CountColumn;
   /** the QoS wanted, 0 to 2, or LEAVING, */
   readonly wanted: Uint8Array;
   /** whether the broker must be told, */
@@ -35,15 +35,16 @@ export class Subscriptions {
 
   constructor(
     memory: Uint8Array, base: number, blockCount: number, rowsMax: number, firstPacketId: number,
+    filterBytesMax: number, columns: Columns,
   ) {
     this.rowsMax = rowsMax;
     this.firstPacketId = firstPacketId;
-    this.text = new BlockPool(memory, base, FILTER_BLOCK_BYTES, blockCount);
-    this.filter = unusedColumn(rowsMax, blockCount);
-    this.filterBytes = new Uint16Array(rowsMax);
-    this.wanted = new Uint8Array(rowsMax).fill(FREE);
-    this.pending = new Uint8Array(rowsMax);
-    this.outstanding = new Uint8Array(rowsMax);
+    this.text = new BlockPool(memory, base, FILTER_BLOCK_BYTES, blockCount, columns);
+    this.filter = columns.unusedIndices(rowsMax, blockCount);
+    this.filterBytes = columns.counts(rowsMax, filterBytesMax);
+    this.wanted = columns.uint8(rowsMax).fill(FREE);
+    this.pending = columns.uint8(rowsMax);
+    this.outstanding = columns.uint8(rowsMax);
   }
 
   /** The row of the filter that `start` to `end` of the memory spell, or NONE. */
@@ -61,14 +62,14 @@ export class Subscriptions {
    */
   want(start: number, end: number, wanted: number): number {
     let row = this.find(start, end);
-    if (row === NONE) row = this.#add(start, end);
+    if (row === NONE) row = this.add(start, end);
     if (row === NONE) return NONE;
     this.wanted[row] = wanted;
-    this.#setPending(row);
+    this.setPending(row);
     return row;
   }
 
-  #add(start: number, end: number): number {
+  private add(start: number, end: number): number {
     if (this.count === this.rowsMax) return NONE;
     const text = this.text.allocate(end - start);
     if (text === NONE) return NONE;
@@ -81,7 +82,7 @@ export class Subscriptions {
     return row;
   }
 
-  #setPending(row: number): void {
+  private setPending(row: number): void {
     if (this.pending[row] !== 0) return;
     this.pending[row] = 1;
     this.pendingCount++;
@@ -125,14 +126,14 @@ export class Subscriptions {
     for (let row = 0; row < this.rowsMax; row++) {
       if (this.outstanding[row] === 0) continue;
       this.outstanding[row] = 0;
-      this.#setPending(row);
+      this.setPending(row);
     }
   }
 
   /** The broker begins a new session: all that is wanted must be told again. */
   restart(): void {
     for (let row = 0; row < this.rowsMax; row++) {
-      if (this.wanted[row] <= 2) this.#setPending(row);
+      if (this.wanted[row] <= 2) this.setPending(row);
     }
   }
 

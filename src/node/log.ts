@@ -77,7 +77,7 @@ export class ConnectionLog implements BrokerObserver {
     const { sessions } = this.#broker!.memory;
     const start = sessions.clientIdStart(connection.session);
     const bytes = sessions.memory.subarray(
-      start, start + sessions.clientIdBytes[connection.session]);
+      start, start + sessions.clientIdBytes(connection.session));
     return new TextDecoder().decode(bytes).replace(/[\p{Cc}\p{Cf}]/gu, '?');
   }
 

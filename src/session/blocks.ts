@@ -8,13 +8,12 @@
 // Invariant: every block is either in exactly one chain, or free.
 
 import { NONE } from '../wire/codes.js';
-import { unusedColumn, type IndexColumn } from './columns.js';
+import type { Columns, IndexColumn } from './columns.js';
 
 export class BlockPool {
   readonly memory: Uint8Array;
   readonly base: number;
   readonly blockBytes: number;
-  readonly blockCount: number;
   /**
    * Next block of the chain, NONE at its end. Filled as blocks are first used, so that an unused
    * pool costs nothing.
@@ -26,13 +25,18 @@ export class BlockPool {
   #freshStart = 0;
 
   /** Takes `blockCount * blockBytes` bytes of `memory` from `base` on. */
-  constructor(memory: Uint8Array, base: number, blockBytes: number, blockCount: number) {
+  constructor(
+    memory: Uint8Array, base: number, blockBytes: number, blockCount: number, columns: Columns,
+  ) {
     this.memory = memory;
     this.base = base;
     this.blockBytes = blockBytes;
-    this.blockCount = blockCount;
-    this.next = unusedColumn(blockCount, blockCount);
+    this.next = columns.unusedIndices(blockCount, blockCount);
     this.freeCount = blockCount;
+  }
+
+  get blockCount(): number {
+    return this.next.length;
   }
 
   /** Blocks that a record of `byteCount` bytes takes: at least one. */

@@ -12,7 +12,7 @@
 // waits for that acknowledgement.
 
 import { NONE } from '../wire/codes.js';
-import { indexColumn, unusedColumn, type IndexColumn } from './columns.js';
+import type { Columns, CountColumn, IndexColumn } from './columns.js';
 import type { MessageStore } from './messages.js';
 
 /** States of a row. */
@@ -41,10 +41,10 @@ export class Deliveries {
   readonly head: IndexColumn;
   readonly cursor: IndexColumn;
   readonly tail: IndexColumn;
-  readonly counts: Uint32Array;
-  readonly inflight: Uint16Array;
+  readonly counts: CountColumn;
+  readonly inflight: CountColumn;
   /** Bytes of topics and payloads that wait in the queue. */
-  readonly bytes: Float64Array;
+  readonly bytes: CountColumn;
   /** The identifier given last. */
   readonly lastPacketId: Uint16Array;
 
@@ -52,33 +52,34 @@ export class Deliveries {
   #freshStart = 0;
   #previous = NONE;
 
+  /** What waits in one queue has at most `queueBytesMax` bytes. */
   constructor(
-    store: MessageStore, queueCount: number, rowCount: number, inflightMax: number,
-    packetIdMax: number = 0xffff,
+    store: MessageStore, queueCount: number, rowCount: number, queueBytesMax: number,
+    inflightMax: number, packetIdMax: number, columns: Columns,
   ) {
     this.store = store;
     this.inflightMax = inflightMax;
     this.packetIdMax = packetIdMax;
     this.freeRows = rowCount;
-    this.message = unusedColumn(rowCount, store.blocks.blockCount);
-    this.packetId = new Uint16Array(rowCount);
-    this.state = new Uint8Array(rowCount);
-    this.flags = new Uint8Array(rowCount);
-    this.next = unusedColumn(rowCount, rowCount);
-    this.head = indexColumn(queueCount, rowCount);
-    this.cursor = indexColumn(queueCount, rowCount);
-    this.tail = indexColumn(queueCount, rowCount);
-    this.counts = new Uint32Array(queueCount);
-    this.inflight = new Uint16Array(queueCount);
-    this.bytes = new Float64Array(queueCount);
-    this.lastPacketId = new Uint16Array(queueCount);
+    this.message = columns.unusedIndices(rowCount, store.blocks.blockCount);
+    this.packetId = columns.uint16(rowCount);
+    this.state = columns.uint8(rowCount);
+    this.flags = columns.uint8(rowCount);
+    this.next = columns.unusedIndices(rowCount, rowCount);
+    this.head = columns.indices(queueCount, rowCount);
+    this.cursor = columns.indices(queueCount, rowCount);
+    this.tail = columns.indices(queueCount, rowCount);
+    this.counts = columns.counts(queueCount, rowCount);
+    this.inflight = columns.counts(queueCount, rowCount);
+    this.bytes = columns.counts(queueCount, queueBytesMax);
+    this.lastPacketId = columns.uint16(queueCount);
   }
 
   /** Adds `message`, held once more, at the tail; there must be a free row. Returns the row. */
   append(queue: number, message: number, flags: number): number {
-    const row = this.#link(queue, message, flags, QUEUED, 0);
+    const row = this.link(queue, message, flags, QUEUED, 0);
     if (this.cursor[queue] === NONE) this.cursor[queue] = row;
-    this.bytes[queue] += this.#messageBytes(message);
+    this.bytes[queue] += this.store.byteCount(message);
     this.store.hold(message);
     return row;
   }
@@ -90,15 +91,15 @@ export class Deliveries {
   appendInFlight(
     queue: number, message: number, flags: number, state: number, packetId: number,
   ): void {
-    const row = this.#link(queue, message, flags, state, packetId);
+    const row = this.link(queue, message, flags, state, packetId);
     if (this.cursor[queue] === NONE) this.cursor[queue] = row;
     this.inflight[queue]++;
     if (state === RELEASED) return;
-    this.bytes[queue] += this.#messageBytes(message);
+    this.bytes[queue] += this.store.byteCount(message);
     this.store.hold(message);
   }
 
-  #link(
+  private link(
     queue: number, message: number, flags: number, state: number, packetId: number,
   ): number {
     let row = this.#freeHead;
@@ -117,10 +118,6 @@ export class Deliveries {
     return row;
   }
 
-  #messageBytes(message: number): number {
-    return this.store.topicBytes[message] + this.store.payloadBytes[message];
-  }
-
   /**
    * The next row to transmit, or NONE: nothing waits, the window of unacknowledged messages is
    * full, or the next identifier is still in use.
@@ -130,12 +127,12 @@ export class Deliveries {
     if (row === NONE || this.state[row] !== QUEUED) return row;
     if (this.inflight[queue] >= this.inflightMax) return NONE;
     const head = this.head[queue];
-    return this.state[head] !== QUEUED && this.packetId[head] === this.#nextPacketId(queue) ?
+    return this.state[head] !== QUEUED && this.packetId[head] === this.nextPacketId(queue) ?
       NONE :
       row;
   }
 
-  #nextPacketId(queue: number): number {
+  private nextPacketId(queue: number): number {
     const last = this.lastPacketId[queue];
     return last === this.packetIdMax ? 1 : last + 1;
   }
@@ -148,7 +145,7 @@ export class Deliveries {
     this.cursor[queue] = this.next[row];
     if (this.state[row] === QUEUED) {
       this.state[row] = PUBLISHED;
-      this.packetId[row] = this.lastPacketId[queue] = this.#nextPacketId(queue);
+      this.packetId[row] = this.lastPacketId[queue] = this.nextPacketId(queue);
       this.inflight[queue]++;
     }
     return this.packetId[row];
@@ -161,7 +158,7 @@ export class Deliveries {
   sentOnce(queue: number, row: number): void {
     let previous = NONE;
     for (let at = this.head[queue]; at !== row; at = this.next[at]) previous = at;
-    this.#unlink(queue, row, previous);
+    this.unlink(queue, row, previous);
   }
 
   /** The connection is new: transmit what is in flight again, from the oldest on. */
@@ -203,18 +200,18 @@ export class Deliveries {
   /** PUBREC has come for `row`: the message goes, its identifier stays until PUBCOMP. */
   released(queue: number, row: number): void {
     this.state[row] = RELEASED;
-    this.#letGo(queue, row);
+    this.letGo(queue, row);
   }
 
   /** Takes the row that `find` gave out of the queue. */
   remove(queue: number, row: number): void {
     this.inflight[queue]--;
-    this.#unlink(queue, row, this.#previous);
+    this.unlink(queue, row, this.#previous);
   }
 
   /** Drops the oldest row that is not in flight and returns it, or NONE when there is none. */
   dropOldest(queue: number): number {
-    return this.#dropQueued(queue, 0, 0);
+    return this.dropQueued(queue, 0, 0);
   }
 
   /**
@@ -222,16 +219,16 @@ export class Deliveries {
    * memory, behind its two length bytes at `start`, and returns it, or NONE when there is none.
    */
   dropSameTopic(queue: number, start: number, topicEnd: number): number {
-    return this.#dropQueued(queue, start, topicEnd - start);
+    return this.dropQueued(queue, start, topicEnd - start);
   }
 
   /** The first row whose message begins with those bytes: any, if there are none. */
-  #dropQueued(queue: number, start: number, byteCount: number): number {
+  private dropQueued(queue: number, start: number, byteCount: number): number {
     let previous = NONE;
     for (let row = this.head[queue]; row !== NONE; row = this.next[row]) {
       if (this.state[row] === QUEUED &&
           this.store.blocks.equals(this.message[row], start, byteCount)) {
-        this.#unlink(queue, row, previous);
+        this.unlink(queue, row, previous);
         return row;
       }
       previous = row;
@@ -241,27 +238,27 @@ export class Deliveries {
 
   /** Empties the queue and starts its identifiers afresh. */
   clear(queue: number): void {
-    while (this.head[queue] !== NONE) this.#unlink(queue, this.head[queue], NONE);
+    while (this.head[queue] !== NONE) this.unlink(queue, this.head[queue], NONE);
     this.inflight[queue] = 0;
     this.lastPacketId[queue] = 0;
   }
 
-  #unlink(queue: number, row: number, previous: number): void {
+  private unlink(queue: number, row: number, previous: number): void {
     const next = this.next[row];
     if (previous === NONE) this.head[queue] = next;
     else this.next[previous] = next;
     if (this.tail[queue] === row) this.tail[queue] = previous;
     if (this.cursor[queue] === row) this.cursor[queue] = next;
-    if (this.state[row] !== RELEASED) this.#letGo(queue, row);
+    if (this.state[row] !== RELEASED) this.letGo(queue, row);
     this.counts[queue]--;
     this.next[row] = this.#freeHead;
     this.#freeHead = row;
     this.freeRows++;
   }
 
-  #letGo(queue: number, row: number): void {
+  private letGo(queue: number, row: number): void {
     const message = this.message[row];
-    this.bytes[queue] -= this.#messageBytes(message);
+    this.bytes[queue] -= this.store.byteCount(message);
     this.store.release(message);
     this.message[row] = NONE;
   }

@@ -12,17 +12,17 @@ export class Inbox {
   count = 0;
   /** Bytes of the packet at `base`, set by who frames it; 0 while its header is short. */
   packetBytes = 0;
-  readonly #memory: Uint8Array;
+  readonly memory: Uint8Array;
 
   constructor(memory: Uint8Array, base: number, capacity: number) {
-    this.#memory = memory;
+    this.memory = memory;
     this.base = base;
     this.capacity = capacity;
   }
 
   /** Appends bytes `start` to `end` of the memory; they must fit. */
   append(start: number, end: number): void {
-    this.#memory.copyWithin(this.base + this.count, start, end);
+    this.memory.copyWithin(this.base + this.count, start, end);
     this.count += end - start;
   }
 
@@ -38,7 +38,7 @@ export class Inbox {
   /** Drops everything before offset `at` of the memory. */
   keepFrom(at: number): void {
     const end = this.base + this.count;
-    if (at > this.base && at < end) this.#memory.copyWithin(this.base, at, end);
+    if (at > this.base && at < end) this.memory.copyWithin(this.base, at, end);
     this.count = end - at;
   }
 

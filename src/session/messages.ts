@@ -4,40 +4,63 @@
 //
 //   chain of blocks:   topic length (2) | topic | payload        as PUBLISH carries them
 //
-// A handle is the first block of the chain; the columns have a cell for every block and use those
-// of first ones.
+// A handle is the first block of the chain. There is a record of cells for every block, and those
+// of first ones are used: what is known of the message.
 
+import { MESSAGE_CELLS } from '../table-bytes.js';
 import { NONE, PUBLISH } from '../wire/codes.js';
 import { encodeHeader, encodeUint16, publishBytes } from '../wire/encode.js';
 import { BlockPool } from './blocks.js';
+import type { Columns, CountColumn } from './columns.js';
+
+/** Cells of a message; MESSAGE_CELLS of them. */
+const TOPIC_BYTES = 0;
+const PAYLOAD_BYTES = 1;
+const FLAGS = 2;
+const HOLDERS = 3;
 
 export class MessageStore {
   readonly blocks: BlockPool;
-  readonly topicBytes: Uint16Array;
-  readonly payloadBytes: Uint32Array;
-  /** QoS in bits 1 and 2, RETAIN in bit 0: as in the flags of PUBLISH. */
-  readonly flags: Uint8Array;
-  /** Holders of each message. */
-  readonly references: Uint16Array | Uint32Array;
   count = 0;
+  readonly #cells: CountColumn;
 
-  /** `referencesMax` is how many holders one message can have. */
+  /** A message has at most `messageBytesMax` bytes and `holdersMax` holders. */
   constructor(
     memory: Uint8Array, base: number, blockBytes: number, blockCount: number,
-    referencesMax: number,
+    messageBytesMax: number, holdersMax: number, columns: Columns,
   ) {
-    this.blocks = new BlockPool(memory, base, blockBytes, blockCount);
-    this.topicBytes = new Uint16Array(blockCount);
-    this.payloadBytes = new Uint32Array(blockCount);
-    this.flags = new Uint8Array(blockCount);
-    this.references = referencesMax <= 0xffff ?
-      new Uint16Array(blockCount) :
-      new Uint32Array(blockCount);
+    this.blocks = new BlockPool(memory, base, blockBytes, blockCount, columns);
+    this.#cells = columns.counts(
+      MESSAGE_CELLS * blockCount, Math.max(messageBytesMax, holdersMax));
+  }
+
+  topicBytes(message: number): number {
+    return this.#cells[message * MESSAGE_CELLS + TOPIC_BYTES];
+  }
+
+  payloadBytes(message: number): number {
+    return this.#cells[message * MESSAGE_CELLS + PAYLOAD_BYTES];
+  }
+
+  /** QoS in bits 1 and 2, RETAIN in bit 0: as in the flags of PUBLISH. */
+  flags(message: number): number {
+    return this.#cells[message * MESSAGE_CELLS + FLAGS];
+  }
+
+  /** How many hold the message. */
+  holders(message: number): number {
+    return this.#cells[message * MESSAGE_CELLS + HOLDERS];
+  }
+
+  /** Bytes of topic and payload. */
+  byteCount(message: number): number {
+    const at = message * MESSAGE_CELLS;
+    return this.#cells[at + TOPIC_BYTES] + this.#cells[at + PAYLOAD_BYTES];
   }
 
   /** Blocks that a stored message takes. */
   blocksOf(message: number): number {
-    return this.blocks.blocksFor(this.topicBytes[message] + this.payloadBytes[message] + 2);
+    return this.blocks.blocksFor(this.byteCount(message) + 2);
   }
 
   /**
@@ -51,21 +74,22 @@ export class MessageStore {
     const topicBytes = topicEnd - topicStart;
     const message = this.blocks.allocate(topicBytes + payloadBytes + 2);
     if (message === NONE) return NONE;
-    this.topicBytes[message] = topicBytes;
-    this.payloadBytes[message] = payloadBytes;
-    this.flags[message] = flags;
-    this.references[message] = 1;
+    const at = message * MESSAGE_CELLS;
+    this.#cells[at + TOPIC_BYTES] = topicBytes;
+    this.#cells[at + PAYLOAD_BYTES] = payloadBytes;
+    this.#cells[at + FLAGS] = flags;
+    this.#cells[at + HOLDERS] = 1;
     this.count++;
     if (payloadStart === topicEnd) {
       this.blocks.write(message, topicStart - 2, topicBytes + payloadBytes + 2);
     } else {
-      this.#writeParts(message, topicStart - 2, topicBytes + 2, payloadStart, payloadBytes);
+      this.writeParts(message, topicStart - 2, topicBytes + 2, payloadStart, payloadBytes);
     }
     return message;
   }
 
   /** Topic and payload that do not touch: fills the chain block by block from the two. */
-  #writeParts(
+  private writeParts(
     message: number, first: number, firstBytes: number, second: number, secondBytes: number,
   ): void {
     const blocks = this.blocks;
@@ -97,12 +121,12 @@ export class MessageStore {
 
   /** One holder more. */
   hold(message: number): void {
-    this.references[message]++;
+    this.#cells[message * MESSAGE_CELLS + HOLDERS]++;
   }
 
   /** One holder less; the last one frees the blocks. */
   release(message: number): void {
-    if (--this.references[message] === 0) {
+    if (--this.#cells[message * MESSAGE_CELLS + HOLDERS] === 0) {
       this.blocks.release(message);
       this.count--;
     }
@@ -110,7 +134,7 @@ export class MessageStore {
 
   /** Size of the PUBLISH that `encode` writes. */
   publishBytes(message: number, qos: number): number {
-    return publishBytes(this.topicBytes[message], this.payloadBytes[message], qos);
+    return publishBytes(this.topicBytes(message), this.payloadBytes(message), qos);
   }
 
   /**
@@ -118,8 +142,8 @@ export class MessageStore {
    */
   encode(message: number, at: number, flags: number, packetId: number): number {
     const blocks = this.blocks;
-    const topic = this.topicBytes[message] + 2;
-    const payload = this.payloadBytes[message];
+    const topic = this.topicBytes(message) + 2;
+    const payload = this.payloadBytes(message);
     if ((flags & 0x06) === 0) {
       at = encodeHeader(blocks.memory, at, PUBLISH << 4 | flags, topic + payload);
       return blocks.read(message, 0, at, topic + payload);

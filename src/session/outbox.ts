@@ -10,6 +10,7 @@
 
 import type { Link } from '../link.js';
 import { NONE } from '../wire/codes.js';
+import type { Columns } from './columns.js';
 
 /**
  * Regions of equal size in the memory of the owner, as many as there are outboxes; a stack of the
@@ -25,10 +26,12 @@ export class OutboxRegions {
   readonly free: Int32Array;
   freeCount: number;
 
-  constructor(memory: Uint8Array, base: number, regionBytes: number, regionCount: number) {
+  constructor(
+    memory: Uint8Array, base: number, regionBytes: number, regionCount: number, columns: Columns,
+  ) {
     this.memory = memory;
     this.regionBytes = regionBytes;
-    this.free = new Int32Array(regionCount);
+    this.free = columns.int32(regionCount);
     this.freeCount = regionCount;
     for (let i = 0; i < regionCount; i++) this.free[i] = base + (regionCount - 1 - i) * regionBytes;
   }
@@ -40,7 +43,6 @@ export class Outbox {
   #base = NONE;
   #start = 0;
   #end = 0;
-  #limit = 0;
 
   constructor(regions: OutboxRegions) {
     this.#regions = regions;
@@ -56,14 +58,15 @@ export class Outbox {
     if (this.#base === NONE) {
       const regions = this.#regions;
       this.#base = this.#start = this.#end = regions.free[--regions.freeCount];
-      this.#limit = this.#base + regions.regionBytes;
     }
-    return this.#end + count <= this.#limit ? this.#end : this.#compact(count);
+    return this.#end + count <= this.#base + this.#regions.regionBytes ?
+      this.#end :
+      this.compact(count);
   }
 
-  #compact(count: number): number {
+  private compact(count: number): number {
     if (this.#start === this.#base ||
-        this.#end - this.#start + count > this.#limit - this.#base) return NONE;
+        this.#end - this.#start + count > this.#regions.regionBytes) return NONE;
     this.#regions.memory.copyWithin(this.#base, this.#start, this.#end);
     this.#end -= this.#start - this.#base;
     this.#start = this.#base;

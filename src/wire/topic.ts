@@ -39,9 +39,10 @@ export class TopicLevels {
    */
   count = 0;
 
-  constructor(levelsMax: number) {
+  /** `slashes` has one cell more than there are levels. */
+  constructor(levelsMax: number, slashes: Int32Array = new Int32Array(levelsMax + 1)) {
     this.levelsMax = levelsMax;
-    this.slashes = new Int32Array(levelsMax + 1);
+    this.slashes = slashes;
   }
 
   /**

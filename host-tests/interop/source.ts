@@ -17,6 +17,9 @@ export function seeded(t: Test): Random {
   return new Random(seed);
 }
 
+/** Room for what a loaded machine publishes during a restart. */
+const LIMITS = { ...QUICK, queuedMax: 16_384, queueBytes: 16 * 1024 * 1024 };
+
 /** Publishes 1, 2, 3 … to a topic of its own, and sees to it that each is delivered, and told once. */
 export class Source {
   readonly watched: WatchedClient;
@@ -31,7 +34,7 @@ export class Source {
   constructor(owner: Test, port: number, name: string, qos: number, options: WatchedOptions = {}) {
     this.topic = `n/${name}`;
     this.qos = qos;
-    this.watched = new WatchedClient(owner, port, { id: name, clean: false, limits: QUICK, ...options });
+    this.watched = new WatchedClient(owner, port, { id: name, clean: false, limits: LIMITS, ...options });
     this.watched.onEvent = (event) => {
       if (!event.startsWith('delivered ')) return;
       const handle = Number(event.slice('delivered '.length));
@@ -52,9 +55,11 @@ export class Source {
     }
   }
 
-  /** Waits until all is delivered. */
+  /** Waits until all is delivered. Fails at once when something was not taken: that never will be. */
   async done(): Promise<void> {
-    await this.watched.until(() => this.#waiting.size === 0, `${this.topic}: ${this.published} deliveries`, LONG_MS);
+    await this.watched.until(() => this.#wrong.length > 0 || this.#waiting.size === 0,
+      `${this.topic}: ${this.published} deliveries`, LONG_MS);
+    if (this.#wrong.length > 0) throw new Error(`${this.topic}: ${this.#wrong.slice(0, 3).join('; ')}`);
   }
 
   /** Every number told once, and none forgotten. */

@@ -68,9 +68,13 @@ t.test('what is refused names the option', (t) => {
 t.test('numbers: their form and their range', (t) => {
   t.equal(wholeNumber('n', '0', 0, 5), 0);
   t.equal(wholeNumber('n', '5', 0, 5), 5);
-  for (const text of ['', '-1', '1.5', 'abc', '0x1', '1e3', ' 1', '9'.repeat(16)]) {
+  for (const text of ['', '-1', '1.5', 'abc', '0x1', '1e3', ' 1']) {
     refused(() => wholeNumber('n', text, 0, 5), new RegExp(`--n is "${text}": it must be a whole number`));
     if (text !== '1.5') refused(() => seconds('n', text, 0, 5), new RegExp(`--n is "${text}"`));
+  }
+  for (const text of ['9'.repeat(20), '9'.repeat(400)]) {
+    refused(() => wholeNumber('n', text, 0, 5), new RegExp(`--n is ${text}: it must be 0 to 5`));
+    refused(() => seconds('n', text, 0, 5), new RegExp(`--n is ${text}: it must be 0 to 5`));
   }
   refused(() => wholeNumber('n', '6', 1, 5), /--n is 6: it must be 1 to 5/);
   refused(() => wholeNumber('n', '0', 1, 5), /--n is 0: it must be 1 to 5/);
@@ -116,7 +120,6 @@ t.test('a connection: defaults, every option, every part of the URL', (t) => {
   t.strictSame(parts('mqtt://anne@here//x'), ['here', 1883, 'anne', undefined, '/x']);
   t.equal(connection('-L', 'mqtt://anne@here', '-u', 'eve', '--pw', 'p').options.user, 'eve', 'an option wins');
   t.equal(connection('-I', 'pre-').options.id, `pre-${process.pid}`);
-  t.match(connection('-V', 'mqttv31').options.id, /^.{1,23}$/, 'MQTT 3.1 needs an identifier');
   t.end();
 });
 

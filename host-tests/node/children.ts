@@ -95,8 +95,14 @@ export class Child {
   async line(pattern: RegExp, ms = WAIT_MS): Promise<string> {
     const find = (): string | undefined => this.lines.find((line) => pattern.test(line));
     await this.#changes.until(() => find() !== undefined, () => `a line ${pattern} of ` +
-      `${this.process.spawnargs.join(' ')}; it said: ${this.lines.join(' | ')} ${this.#stderr}`, ms);
+      `${this.process.spawnargs.join(' ')}; it said: ${this.lines.slice(-20).join(' | ')} ${this.#stderr}`, ms);
     return find()!;
+  }
+
+  /** Waits until so many lines match. */
+  lineCount(pattern: RegExp, count: number, ms = WAIT_MS): Promise<void> {
+    return this.#changes.until(() => this.lines.filter((line) => pattern.test(line)).length >= count,
+      () => `${count} lines ${pattern} of ${this.process.spawnargs.join(' ')}; it said: ${this.lines.slice(-20).join(' | ')}`, ms);
   }
 
   /** Waits for the end. */

@@ -226,3 +226,43 @@ t.test('a network that takes nothing: input waits, memory does not grow', async 
     await ended;
   }
 });
+
+t.test('a message that the broker never takes: it says so, and gives up', async (t) => {
+  const { port } = await startBroker(t, '--max-packet', '1024');
+  const large = 'x'.repeat(5000);
+  const exit = await pub(t, port, ['-t', 'a', '-q', '1', '-s'], large);
+  t.match(exit, { code: 1, stdout: '' });
+  t.match(exit.stderr, /^(maisonnette: [^\n]*(closed the connection|was reset)\.\n){3}maisonnette: not everything was /);
+  t.match(exit.stderr, /\(1 published, 1 of them waiting\): the connection was lost 3 times, and nothing was taken/);
+  t.match(await pub(t, port, ['-t', 'a', '-q', '1', '-s', '--quiet'], large), { code: 1, stderr: '' });
+});
+
+t.test('connections that are lost with nothing to hand over are no reason to give up', async (t) => {
+  const first = await startBroker(t);
+  const args = [BROKER, 'pub', '-h', '127.0.0.1', '-p', String(first.port), '-t', 'a', '-q', '1', '-l'];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'pipe'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => stderr += text);
+  let { child: broker } = first;
+  for (let lost = 1; lost <= 4; lost++) {
+    await sleep(500);
+    const connected = new RegExp('New client connected');
+    for (let i = 0; i < 100 && !broker.lines.some((line) => connected.test(line)) && lost > 1; i++) await sleep(100);
+    await broker.kill();
+    for (let i = 0; i < 100 && (stderr.match(/closed the connection|reset/g) ?? []).length < lost; i++) await sleep(100);
+    ({ child: broker } = await startBroker(t, '--port', String(first.port), '--verbose'));
+  }
+  t.equal((stderr.match(/closed the connection|reset/g) ?? []).length, 4, 'each is told');
+  const ended = once(child, 'exit');
+  child.stdin.end('at last\n');
+  t.equal((await ended)[0], 0);
+});
+
+t.test('what never ends is not read for ever', async (t) => {
+  const zeros = ['-c', `exec "$0" "$@" < /dev/zero`, process.execPath, BROKER, 'pub', '-t', 'a', '-p', '1', '-s'];
+  for (const exit of [await pub(t, 1, ['-t', 'a', '-f', '/dev/zero']), await run(t, 'sh', zeros, undefined, 20_000)]) {
+    t.match(exit, { code: 2, stdout: '',
+      stderr: /^maisonnette: the message has more than 268435460 bytes: a packet of MQTT has at most [^\n]*\.\n$/ });
+  }
+});

@@ -259,6 +259,33 @@ t.test('its reader does not read: neither does it, and nothing is lost', async (
   t.ok(exit.stdout === `now\n${text}`, 'every line, once, in order');
 });
 
+t.test('many filters, and long ones', async (t) => {
+  const { port } = await startBroker(t);
+  const long = `long/${'x'.repeat(9000)}`;
+  const filters = Array.from({ length: 300 }, (_, i) => `many/of/them/and/none/is/short/${i}`);
+  const child = await ready(t, port, ...[...filters, long].flatMap((filter) => ['-t', filter]), '-v', '-q', '1');
+  for (const topic of [long, filters[0]!, filters[299]!]) await publish(t, port, '-t', topic, '-m', 'here', '-q', '1');
+  await child.line(/short\/299 here$/);
+  t.strictSame(child.lines.slice(1), [long, filters[0], filters[299]].map((topic) => `${topic} here`));
+  t.match(await sub(t, 1, '-t', 'x'.repeat(80), '--max-packet', '64').end(),
+    { code: 2, stderr: /^maisonnette: --topic "x+" is too long for --max-packet\.\n$/ });
+});
+
+t.test('messages larger than --max-packet are skipped, which is told once', async (t) => {
+  const { port } = await startBroker(t);
+  const child = await ready(t, port, '-t', 'a', '--max-packet', '100', '-q', '1');
+  const quiet = await ready(t, port, '-t', 'a', '--max-packet', '100', '--quiet', '-C', '2');
+  for (const text of ['x'.repeat(200), 'y'.repeat(200)]) await publish(t, port, '-t', 'a', '-m', text, '-q', '1');
+  for (let i = 0; i < 50 && child.stderr === ''; i++) await sleep(100);
+  await publish(t, port, '-t', 'a', '-m', 'short', '-q', '1');
+  await child.line(/^short$/);
+  await sleep(300);
+  child.process.kill('SIGINT');
+  t.match(await child.end(), { code: 0, stdout: 'now\nshort\n' });
+  t.equal(child.stderr, 'maisonnette: a message larger than --max-packet was skipped; further ones are not told.\n');
+  t.match(await quiet.end(), { code: 0, stdout: 'now\nshort\n', stderr: '' });
+});
+
 const REFUSALS: readonly [args: string[], words: RegExp][] = [
   [[], /--topic is missing/],
   [['-t', 'a#'], /--topic is "a#"/],

@@ -106,7 +106,8 @@ t.test('a low terminal gives up what is around the table, then rooms, and says h
 
 t.test('names from the network cannot move the cursor', async (t) => {
   const house = new House();
-  say(house, 'maison/\u001b[2Jx\u202ey\n/temperature', '20', 0);
+  house.expect('x', '\u001b[2Jx\u202ey\n');
+  say(house, 'maison/x/temperature', '20', 0);
   const text = tableLines(house, OPTIONS, 0).join('\n');
   t.match(text, / \?\[2Jx\?y\? +20\.0/);
   t.notMatch(plainLine(house.rooms[0]!, house, 0), /[\u001b\u202e\n]/);
@@ -169,4 +170,18 @@ t.test('lines for logs', async (t) => {
   ]);
   say(house, 'maison/zero/temperature', '-0.04', 61_000);
   t.match(plainLine(house.rooms.at(-1)!, house, 61_000), /zero +0\.0 °C/, 'no negative zero');
+});
+
+t.test('more rooms than are kept: the table says so, also when it has to be short', async (t) => {
+  const house = new House({ roomsMax: 20 });
+  for (let i = 0; i < 21; i++) {
+    t.notOk(tableLines(house, OPTIONS, 0).some((line) => line.includes('more rooms')), `${i} rooms`);
+    say(house, `maison/room${i}/temperature`, '20', 0);
+  }
+  for (const rows of [40, 24, 10, 5]) {
+    const lines = tableLines(house, { ...OPTIONS, rows }, 0);
+    t.ok(lines.length <= rows, `${rows} rows`);
+    t.match(lineOf(lines, 'there are more rooms'), /^ there are more rooms: only 20 are shown and counted$/, `${rows} rows`);
+    t.match(lineOf(lines, 'house'), /^ house /);
+  }
 });

@@ -2,8 +2,10 @@
 // terminal is given back on every end.
 
 import t, { type Test } from 'tap';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startBroker } from './children.js';
+import { RawClient } from './raw-client.js';
 import { Terminal } from './terminal.js';
 
 t.jobs = 3;
@@ -89,6 +91,36 @@ t.test('an exit gives the terminal back, and an error does, and stays to be read
     givenBack(t, terminal, how);
     t.equal(/Error: what went wrong/.test(terminal.lines.join('\n')), how === 'throw');
   }
+});
+
+t.test('a terminal that does not read (Ctrl-S) holds up nobody but itself', { timeout: 60_000 }, async (t) => {
+  const terminal = new Terminal(t, [80, 24], ['room', '--port', '0', '--pieces', 'salon']);
+  await terminal.shows(/^ salon +-?\d/m);
+  const port = Number(/\d+$/.exec(await terminal.shows(/mosquitto_sub -p \d+/))![0]);
+  terminal.type('\u0013');
+  await sleep(3000);
+  const before = terminal.output.length;
+  for (let i = 0; i < 3; i++) {
+    (await RawClient.connected(t, port, {})).socket.destroy();
+    await sleep(500);
+  }
+  t.equal(terminal.output.length, before, 'it was stopped indeed');
+  terminal.type('\u0011');
+  await terminal.until(() => terminal.output.length > before, 'the table goes on');
+  terminal.type('\u0013');
+  await sleep(1500);
+  terminal.type('\u0003');
+  t.equal(await terminal.end(), 0, 'Ctrl-C ends it also then');
+  givenBack(t, terminal, 'Ctrl-C after Ctrl-S');
+  t.match(terminal.lines.join('\n'), /hors-ligne/, 'what it did at the end is said on the screen that stays');
+});
+
+t.test('a terminal that does not know its size is taken for one of 80 × 24', { timeout: 60_000 }, async (t) => {
+  const terminal = new Terminal(t, [0, 0], ['room', '--port', '0', '--pieces', 'salon']);
+  await terminal.shows(ROW);
+  await terminal.shows(/Ctrl-C ends/);
+  terminal.type('\u0003');
+  t.equal(await terminal.end(), 0);
 });
 
 t.test('NO_COLOR is respected, and a dumb terminal gets lines', { timeout: 60_000 }, async (t) => {

@@ -185,6 +185,17 @@ t.test('rooms are bounded, whatever topics come', (t) => {
   t.end();
 });
 
+t.test('names that no room can have are none, however long', (t) => {
+  const house = new House({ roomsMax: 3 });
+  for (const piece of ['', 'x'.repeat(65), 'x'.repeat(65_000), '$SYS', 'a\nb', '\u001b[2J', '\u009b']) {
+    t.equal(house.take(`maison/${piece}/temperature`, bytes('20'), false, 0), undefined, JSON.stringify(piece.slice(0, 9)));
+  }
+  t.same([house.rooms.length, house.ignoredCount], [0, 0]);
+  say(house, `maison/${'x'.repeat(64)}/temperature`, '20', 0);
+  t.equal(house.rooms.length, 1);
+  t.end();
+});
+
 t.test(`means agree with a list of all readings; seed ${SEED}`, (t) => {
   const random = new Random(SEED);
   const house = new House({ historyMax: 16, windowMs: 100 });

@@ -147,21 +147,22 @@ function helpLines(option: Option, width: number): string[] {
 
 /** The whole number in `text`, from `least` to `most`. Throws UsageError, naming `--name`. */
 export function wholeNumber(name: string, text: string, least: number, most: number): number {
-  if (!/^\d{1,15}$/.test(text)) {
+  if (!/^\d+$/.test(text)) {
     throw new UsageError(`--${name} is "${text}": it must be a whole number`);
   }
-  return within(name, Number(text), least, most);
+  return within(name, text, least, most);
 }
 
 /** Milliseconds, of `text` in seconds, from `least` to `most` seconds. Throws UsageError. */
 export function seconds(name: string, text: string, least: number, most: number): number {
-  if (!/^\d{1,15}(\.\d+)?$/.test(text)) {
+  if (!/^\d+(\.\d+)?$/.test(text)) {
     throw new UsageError(`--${name} is "${text}": it must be a number of seconds`);
   }
-  return Math.round(within(name, Number(text), least, most) * 1000);
+  return Math.round(within(name, text, least, most) * 1000);
 }
 
-function within(name: string, value: number, least: number, most: number): number {
+function within(name: string, text: string, least: number, most: number): number {
+  const value = Number(text);
   if (value >= least && value <= most) return value;
-  throw new UsageError(`--${name} is ${value}: it must be ${least} to ${most}`);
+  throw new UsageError(`--${name} is ${text}: it must be ${least} to ${most}`);
 }

@@ -18,7 +18,9 @@ import { HouseView } from './house-view.js';
 const FILTERS = ['maison/+/temperature', 'maison/+/etat'];
 
 const OPTIONS: readonly Option[] = [
-  { name: 'window', value: 'SECONDS', help: 'how far back a mean reaches', default: '3600' },
+  { name: 'window', value: 'SECONDS',
+    help: 'how far back a mean reaches, of sensors with up to one reading per second',
+    default: '3600' },
   { name: 'stale', value: 'SECONDS',
     help: 'a room that was not heard of for so long is left out of the house', default: '90' },
   { name: 'plain', help: 'lines instead of a table, also on a terminal' },
@@ -49,11 +51,12 @@ async function showAverages(values: Values): Promise<void> {
   if (topic !== undefined) {
     throw new UsageError(`--url has a topic: averages are those of ${FILTERS[0]}`);
   }
+  const windowMs = seconds('window', values.text('window') ?? '3600', 1, WINDOW_SECONDS_MAX);
   const house = new House({
-    windowMs: seconds('window', values.text('window') ?? '3600', 1, SECONDS_MAX),
-    staleMs: seconds('stale', values.text('stale') ?? '90', 1, SECONDS_MAX),
-    // Enough for an hour of readings every second.
-    historyMax: 3600,
+    windowMs,
+    staleMs: seconds('stale', values.text('stale') ?? '90', 1, STALE_SECONDS_MAX),
+    // One reading per second; and some for the trend, however short the window is.
+    historyMax: Math.max(Math.ceil(windowMs / 1000), 60),
   });
   const place = placeOf(connection);
   let news = `connected to ${place}`;
@@ -69,6 +72,11 @@ async function showAverages(values: Values): Promise<void> {
   };
   let failure: FailureError | undefined;
   let end = (): void => {};
+  // Nobody reads any more, as after `| head -2`: a quiet end. Another error is main's to tell.
+  const onError = ({ code }: NodeJS.ErrnoException): void => {
+    if (code === 'EPIPE') end();
+  };
+  process.stdout.on('error', onError);
   try {
     await runClient({
       ...connection,
@@ -77,8 +85,7 @@ async function showAverages(values: Values): Promise<void> {
         view.open();
       },
       onMessage: (topic, payload, { retain }) => {
-        const room = house.take(topic, payload, retain, performance.now());
-        if (room !== undefined) view.told(topic, room);
+        view.told(topic, house.take(topic, payload, retain, performance.now()));
       },
       onSubscribed: (filter, returnCode) => {
         if (returnCode !== SUBACK_FAILURE) return;
@@ -92,9 +99,12 @@ async function showAverages(values: Values): Promise<void> {
       for (const filter of FILTERS) client.subscribe(filter, { QoS: 1 });
     });
   } finally {
+    process.stdout.removeListener('error', onError);
     view.close();
   }
   if (failure !== undefined) throw failure;
 }
 
-const SECONDS_MAX = 604_800;
+/** A day, whose readings one likes to hold, and a week. */
+const WINDOW_SECONDS_MAX = 86_400;
+const STALE_SECONDS_MAX = 604_800;

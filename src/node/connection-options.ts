@@ -3,7 +3,8 @@
 
 import { UsageError, wholeNumber } from './arguments.js';
 import type { Option, Section, Values } from './arguments.js';
-import { CONNECT_TIMEOUT, PING_TIMEOUT } from '../client/states.js';
+import { onAsked } from './signals.js';
+import { CONNECT_REFUSED, CONNECT_TIMEOUT, PING_TIMEOUT } from '../client/states.js';
 import { TcpClient, type TcpClientOptions } from './tcp-client.js';
 import {
   LEVEL_3_1, LEVEL_3_1_1, REFUSED_IDENTIFIER, REFUSED_NOT_AUTHORIZED, REFUSED_PROTOCOL_LEVEL,
@@ -138,18 +139,14 @@ function sessionOptions(values: Values): Partial<TcpClientOptions> {
       `--protocol-version is "${version}": it must be mqttv311 or mqttv31`);
   }
   const prefix = values.text('id-prefix');
-  let id = values.text('id');
-  if (id !== undefined && prefix !== undefined) {
+  const id = values.text('id') ?? (prefix === undefined ? undefined : `${prefix}${process.pid}`);
+  if (values.text('id') !== undefined && prefix !== undefined) {
     throw new UsageError('--id and --id-prefix both name the client: give one of them');
   }
   const clean = !values.flag('disable-clean-session');
-  if (!clean && !id) {
+  if (!clean && !values.text('id')) {
     throw new UsageError('--disable-clean-session needs --id: ' +
       'a session is found again by its client identifier');
-  }
-  // MQTT 3.1 has no empty identifiers.
-  if (prefix !== undefined || (protocolLevel === LEVEL_3_1 && !id)) {
-    id = `${prefix ?? 'maisonnette-'}${process.pid}`;
   }
   return { protocolLevel, clean, ...(id === undefined ? {} : { id }) };
 }
@@ -228,8 +225,8 @@ export function lossSentence(place: string, reason: number, error: Error | undef
  * on its way has left. Rejects with
  * UsageError when options cannot be had or the first attempt fails, in this case without another
  * attempt; and with what `start` throws. Later the client reconnects by itself: what then goes
- * wrong is told to the callbacks in `options` only, and they are told nothing of a first attempt
- * that fails.
+ * wrong is told to the callbacks in `options` only, a refusal to `onRefused` alone, and they are
+ * told nothing of a first attempt that fails.
  */
 export function runClient(
   options: TcpClientOptions, start: (client: TcpClient) => void,
@@ -239,11 +236,9 @@ export function runClient(
     let accepted = false;
     let ending = false;
     let failure: UsageError | undefined;
+    let forget = (): void => {};
     const end = (): void => {
       ending = true;
-      // A second Ctrl-C ends the process in the system's way.
-      process.removeListener('SIGINT', end);
-      process.removeListener('SIGTERM', end);
       client.close();
     };
     const fail = (sentence: string): void => {
@@ -261,27 +256,27 @@ export function runClient(
         else fail(refusalSentence(place, returnCode));
       },
       onDisconnected: (reason, error) => {
-        if (accepted) options.onDisconnected?.(reason, error);
-        else fail(lossSentence(place, reason, error));
+        if (!accepted) fail(lossSentence(place, reason, error));
+        else if (reason !== CONNECT_REFUSED) options.onDisconnected?.(reason, error);
       },
       onClosed: (complete) => {
-        process.removeListener('SIGINT', end);
-        process.removeListener('SIGTERM', end);
+        forget();
         options.onClosed?.(complete);
         if (failure) reject(failure);
         else resolve(complete);
       },
     });
     start(client);
-    process.on('SIGINT', end);
-    process.on('SIGTERM', end);
+    forget = onAsked(end);
     client.connect();
   });
 }
 
 function newClient(options: TcpClientOptions): TcpClient {
+  // MQTT 3.1 has no empty identifiers.
+  const own = options.protocolLevel === LEVEL_3_1 ? `maisonnette-${process.pid}` : '';
   try {
-    return new TcpClient(options);
+    return new TcpClient({ ...options, id: options.id || own });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new UsageError(error.message);

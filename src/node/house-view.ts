@@ -4,7 +4,10 @@
 import type { House, Room } from '../room/house.js';
 import { HUMIDITY_LEVEL, STATE_LEVEL, TEMPERATURE_LEVEL } from '../room/house.js';
 import { coloursWanted, Screen } from './screen.js';
-import { plainLine, tableLines } from './table.js';
+import { leftOutSentence, plainLine, tableLines } from './table.js';
+
+/** What waits for a reader of the lines, at most, and one line more. */
+const UNREAD_BYTES_MAX = 256 * 1024;
 
 export interface HouseViewOptions {
   title: string;
@@ -23,6 +26,7 @@ export class HouseView {
   readonly #options: HouseViewOptions;
   readonly #screenWanted: boolean;
   #opened = false;
+  #leftOutTold = false;
   #screen: Screen | undefined;
 
   constructor(house: House, options: HouseViewOptions) {
@@ -47,9 +51,14 @@ export class HouseView {
     }, performance.now()));
   }
 
-  /** A message on `topic` told something about `room`. */
-  told(topic: string, room: Room): void {
-    if (this.#screenWanted) return;
+  /** The house has taken a message on `topic`, which was about `room`, or about none it knows. */
+  told(topic: string, room: Room | undefined): void {
+    if (!this.#wantsLines) return;
+    if (this.#house.ignoredCount > 0 && !this.#leftOutTold) {
+      this.#leftOutTold = true;
+      this.line(leftOutSentence(this.#house));
+    }
+    if (room === undefined) return;
     // A reading is told once, when all of it is there; and a room that goes.
     const last = this.#options.humidity ? HUMIDITY_LEVEL : TEMPERATURE_LEVEL;
     const worthALine = topic.endsWith(`/${last}`) ||
@@ -57,9 +66,16 @@ export class HouseView {
     if (worthALine) this.line(plainLine(room, this.#house, performance.now()));
   }
 
-  /** Something else happened: a line where there is no table, which shows it by itself. */
+  /**
+   * Something else happened: a line where there is no table, which shows it by itself. Lines that
+   * nobody reads are left out: they would fill the memory.
+   */
   line(text: string): void {
-    if (!this.#screenWanted) process.stdout.write(`${text}\n`);
+    if (this.#wantsLines) process.stdout.write(`${text}\n`);
+  }
+
+  get #wantsLines(): boolean {
+    return !this.#screenWanted && process.stdout.writableLength < UNREAD_BYTES_MAX;
   }
 
   /** Gives the terminal back. Idempotent. */

@@ -1,7 +1,7 @@
 // `maisonnette pub`: publishes one message, the same one several times, or the lines of standard
 // input, with the options of mosquitto_pub. It ends with 0 only when every message was handed over.
 
-import { readFileSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QUOTA_EXCEEDED, SERVER_UNAVAILABLE, TOO_LARGE } from '../wire/codes.js';
 import { checkTopicName } from '../wire/topic.js';
@@ -9,7 +9,9 @@ import {
   FailureError, helpText, parseArguments, seconds, UsageError, wholeNumber, type Command,
   type Option, type Values,
 } from './arguments.js';
-import { connectionOf, CONNECTION_SECTION, runClient, WILL_SECTION } from './connection-options.js';
+import {
+  connectionOf, CONNECTION_SECTION, lossSentence, placeOf, refusalSentence, runClient, WILL_SECTION,
+} from './connection-options.js';
 import { lines, standardInput } from './lines.js';
 import type { TcpClient, TcpClientOptions } from './tcp-client.js';
 
@@ -30,13 +32,15 @@ const OPTIONS: readonly Option[] = [
 const EXIT_CODES = `
 Exit codes: 0 everything was handed over (QoS 1 and 2: acknowledged by the broker); 1 not
 everything was; 2 a wrong option, no broker, or a refused login. Once connected, it reconnects by
-itself.`;
+itself, but not for ever when the broker cuts it again and again and takes no message.`;
 
 /** Options of which one says what to publish. */
 const SOURCES = ['message', 'file', 'stdin-line', 'stdin-file', 'null-message'] as const;
 
 const PACKET_BYTES_MAX = 268_435_460;
 const LINE_BYTES_MAX = 16 * 1024 * 1024;
+/** Connections lost one after the other, on which a message waited and none was taken. */
+const FRUITLESS_MAX = 3;
 
 interface PubArguments {
   topic: Uint8Array;
@@ -85,10 +89,7 @@ async function pubArguments(values: Values): Promise<PubArguments> {
   const { payloads, bytesMax } = await source(values);
   // And CONNECT has to fit.
   const packetBytesMax = Math.max(bytesMax + topic.length + 16, 262_144);
-  if (packetBytesMax > PACKET_BYTES_MAX) {
-    throw new UsageError(`the message has ${bytesMax} bytes: a packet of MQTT has at most ` +
-      `${PACKET_BYTES_MAX}, with the topic`);
-  }
+  if (packetBytesMax > PACKET_BYTES_MAX) throw tooLarge(`${bytesMax}`);
   return {
     topic,
     payloads,
@@ -108,6 +109,11 @@ async function pubArguments(values: Values): Promise<PubArguments> {
       },
     },
   };
+}
+
+function tooLarge(byteCount: string): UsageError {
+  return new UsageError(`the message has ${byteCount} bytes: a packet of MQTT has at most ` +
+    `${PACKET_BYTES_MAX}, with the topic`);
 }
 
 interface Source {
@@ -138,18 +144,29 @@ async function source(values: Values): Promise<Source> {
 async function onePayload(
   name: (typeof SOURCES)[number], values: Values,
 ): Promise<Uint8Array> {
-  if (name === 'stdin-file') {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of standardInput()) chunks.push(chunk);
-    return Buffer.concat(chunks);
-  }
-  if (name !== 'file') return Buffer.from(values.text('message') ?? '');
-  const path = values.text('file')!;
+  if (name === 'stdin-file') return whole(standardInput());
+  return name === 'file' ? whole(fileContent(values.text('file')!)) :
+    Buffer.from(values.text('message') ?? '');
+}
+
+async function* fileContent(path: string): AsyncGenerator<Uint8Array> {
   try {
-    return readFileSync(path);
+    yield* createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>;
   } catch (error) {
     throw new UsageError(`--file ${path} cannot be read: ${(error as Error).message}`);
   }
+}
+
+/** All of it, unless it is more than any packet holds. */
+async function whole(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const kept: Uint8Array[] = [];
+  let byteCount = 0;
+  for await (const chunk of chunks) {
+    byteCount += chunk.length;
+    if (byteCount > PACKET_BYTES_MAX) throw tooLarge(`more than ${PACKET_BYTES_MAX}`);
+    kept.push(chunk);
+  }
+  return Buffer.concat(kept, byteCount);
 }
 
 async function* repeated(
@@ -164,7 +181,12 @@ async function* repeated(
 class Publisher {
   readonly #given: PubArguments;
   #client: TcpClient | undefined;
+  readonly #place: string;
   #begun = false;
+  #isConnected = false;
+  #fruitlessCount = 0;
+  /** The last sentence about the connection: the same one is not repeated. */
+  #told = '';
   #publishedCount = 0;
   /** Everything was published, */
   #complete = false;
@@ -176,21 +198,30 @@ class Publisher {
 
   constructor(given: PubArguments) {
     this.#given = given;
+    this.#place = placeOf(given.client);
   }
 
   async run(): Promise<void> {
     const complete = await runClient({
       ...this.#given.client,
       onConnected: () => this.#connected(),
+      onRefused: (returnCode) => this.#tell(refusalSentence(this.#place, returnCode)),
+      onDisconnected: (reason, error) => this.#lost(lossSentence(this.#place, reason, error)),
       onDelivered: () => this.#delivered(),
     }, (client) => this.#client = client);
     if (this.#failure) throw this.#failure;
     if (this.#allAccepted && complete) return;
-    throw new FailureError('not everything was handed over ' +
-      `(${this.#publishedCount} published, ${this.#client!.waitingCount} of them waiting)`);
+    throw this.#incomplete('');
+  }
+
+  #incomplete(why: string): FailureError {
+    return new FailureError('not everything was handed over ' +
+      `(${this.#publishedCount} published, ${this.#client!.waitingCount} of them waiting)${why}`);
   }
 
   #connected(): void {
+    this.#isConnected = true;
+    this.#told = '';
     this.#goOn();
     if (this.#begun) return;
     this.#begun = true;
@@ -200,7 +231,27 @@ class Publisher {
     });
   }
 
+  /** A connection was lost, or the attempt to get a new one failed. */
+  #lost(sentence: string): void {
+    this.#tell(sentence);
+    if (!this.#isConnected) return;
+    this.#isConnected = false;
+    const client = this.#client!;
+    if (client.waitingCount === 0 || ++this.#fruitlessCount < FRUITLESS_MAX) return;
+    this.#failure = this.#incomplete(
+      `: the connection was lost ${FRUITLESS_MAX} times, and nothing was taken in between`);
+    client.close();
+  }
+
+  #tell(sentence: string): void {
+    if (sentence !== this.#told && !this.#given.quiet) {
+      process.stderr.write(`maisonnette: ${sentence}.\n`);
+    }
+    this.#told = sentence;
+  }
+
   #delivered(): void {
+    this.#fruitlessCount = 0;
     this.#goOn();
     this.#closeWhenDone();
   }

@@ -13,7 +13,7 @@ import { placeOf } from './connection-options.js';
 import { HouseView } from './house-view.js';
 import { namedPieces, type NamedPiece } from './pieces.js';
 import { asked } from './signals.js';
-import { SimulatedRoom } from './simulated-room.js';
+import { DAY_SECONDS, SimulatedRoom } from './simulated-room.js';
 import { TcpBroker } from './tcp.js';
 import { TcpClient } from './tcp-client.js';
 
@@ -32,7 +32,6 @@ const OPTIONS: readonly Option[] = [
 ];
 
 const ROOMS_MAX = 100;
-const DAY_SECONDS = 86_400;
 
 interface RoomArguments {
   pieces: NamedPiece[];
@@ -131,8 +130,7 @@ function watch(
   const client = new TcpClient({
     ...connection,
     onMessage: (topic, payload, { retain }) => {
-      const room = house.take(topic, payload, retain, performance.now());
-      if (room !== undefined) view.told(topic, room);
+      view.told(topic, house.take(topic, payload, retain, performance.now()));
     },
     onClosed: closed,
   });

@@ -1,7 +1,12 @@
 // The terminal while a table is shown on it: a screen of its own, without cursor, that is given
 // back on every end: an exit, an uncaught error, a signal, Ctrl-Z. Used by the commands with a
 // table; knows nothing of what it shows.
+//
+// A terminal may stop reading: Ctrl-S, a connection that hangs. Node's streams would then hold up
+// the whole process, as they write to terminals synchronously. So the lines are written past the
+// stream, by a thread of libuv's pool, and new ones only when the last have left.
 
+import { write } from 'node:fs';
 import type { WriteStream } from 'node:tty';
 
 /** Other screen, no cursor, no line wrap; and all of that back. */
@@ -11,17 +16,26 @@ const DRAW_MS = 250;
 /** Signals that end the process where it stands; SIGINT and SIGTERM are the command's. */
 const ENDS: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGQUIT'];
 
+/** Such as process.stdout, if it is one. */
+export type Terminal = WriteStream & { readonly fd: number };
+
 export class Screen {
-  readonly #stream: WriteStream;
+  readonly #stream: Terminal;
   readonly #render: (columns: number, rows: number) => readonly string[];
   readonly #timer: NodeJS.Timeout;
   /** What the terminal shows, by lines. */
   #shown: readonly string[] = [];
   #entered = false;
+  /** Since it was entered, or its size changed. */
+  #cleared = false;
+  /** The terminal has not taken all that was written. */
+  #writing = false;
+  /** It was closed meanwhile. */
+  #leaveAfter = false;
 
   /** Takes the screen and keeps it up to date with what `render` returns, four times a second. */
   constructor(
-    stream: WriteStream, render: (columns: number, rows: number) => readonly string[],
+    stream: Terminal, render: (columns: number, rows: number) => readonly string[],
   ) {
     this.#stream = stream;
     this.#render = render;
@@ -36,7 +50,7 @@ export class Screen {
     this.#enter();
   }
 
-  /** Gives the screen back. Idempotent. */
+  /** Gives the screen back; if the terminal does not read, when it does. Idempotent. */
   close(): void {
     clearInterval(this.#timer);
     this.#stream.off('resize', this.#redraw);
@@ -44,29 +58,54 @@ export class Screen {
     for (const signal of ENDS) process.off(signal, this.#end);
     process.off('SIGTSTP', this.#stop);
     process.off('SIGCONT', this.#redraw);
-    this.#leave();
+    if (!this.#writing) this.#leave();
+    else if (this.#entered) {
+      this.#entered = false;
+      this.#leaveAfter = true;
+    }
   }
 
-  /** Writes the lines that have changed. */
+  /** Writes the lines that have changed, unless the terminal is not done with the last ones. */
   readonly draw = (): void => {
-    if (!this.#entered) return;
-    const lines = this.#render(this.#stream.columns, this.#stream.rows);
-    let output = '';
+    if (!this.#entered || this.#writing) return;
+    // Terminals that know nothing of their size say 0.
+    const lines = this.#render(this.#stream.columns || 80, this.#stream.rows || 24);
+    let output = this.#cleared ? '' : ENTER;
+    this.#cleared = true;
     for (let row = 0; row < Math.max(lines.length, this.#shown.length); row++) {
       const line = lines[row] ?? '';
       if (line !== this.#shown[row]) output += `\u001b[${row + 1};1H${line}\u001b[K`;
     }
     this.#shown = lines;
-    if (output !== '') this.#stream.write(output);
+    if (output !== '') this.#write(Buffer.from(output));
   };
 
   #enter(): void {
     this.#entered = true;
     this.#shown = [];
-    this.#stream.write(ENTER);
+    this.#cleared = false;
     this.draw();
   }
 
+  #write(bytes: Uint8Array): void {
+    this.#writing = true;
+    write(this.#stream.fd, bytes, 0, bytes.length, null, (error, byteCount) => {
+      if (error === null && byteCount < bytes.length) this.#write(bytes.subarray(byteCount));
+      else this.#written(error);
+    });
+  }
+
+  #written(error: NodeJS.ErrnoException | null): void {
+    this.#writing = false;
+    if (this.#leaveAfter) this.#stream.write(LEAVE);
+    if (error === null) return;
+    this.#shown = [];
+    this.#cleared = false;
+    // Another process may have made the terminal say so instead of waiting: the next draw tries.
+    if (error.code !== 'EAGAIN') this.#stream.emit('error', error);
+  }
+
+  /** The process ends or stops: it waits for a terminal that does not read. */
   readonly #leave = (): void => {
     if (!this.#entered) return;
     this.#entered = false;
@@ -77,6 +116,7 @@ export class Screen {
   readonly #redraw = (): void => this.#enter();
 
   readonly #end = (signal: NodeJS.Signals): void => {
+    this.#leave();
     this.close();
     process.kill(process.pid, signal);
   };

@@ -11,7 +11,9 @@ import {
 } from './connection-options.js';
 import { namedPiece } from './pieces.js';
 import { asked } from './signals.js';
-import { QUEUED_MAX, SimulatedRoom, type SimulatedRoomOptions } from './simulated-room.js';
+import {
+  DAY_SECONDS, QUEUED_MAX, SimulatedRoom, type SimulatedRoomOptions,
+} from './simulated-room.js';
 
 const OPTIONS: readonly Option[] = [
   { name: 'piece', value: 'NAME', help: 'the room; in topics without accents', default: 'salon' },
@@ -23,8 +25,6 @@ const OPTIONS: readonly Option[] = [
     default: '6 intervals' },
   { name: 'day', value: 'SECONDS', help: 'how long a simulated day takes', default: '86400' },
 ];
-
-const DAY_SECONDS = 86_400;
 
 export const sensorCommand: Command = {
   name: 'sensor',
@@ -84,7 +84,9 @@ async function runSensor(options: Omit<SimulatedRoomOptions, 'observer'>): Promi
   const refused = new Promise<never>((_resolve, reject) => {
     refuse = reject;
   });
-  const log = sensorLog(options.piece, place, () => room.node.client.waitingCount);
+  const log = sensorLog(options.piece, place, say, () => ({
+    waitingCount: room.node.client.waitingCount, droppedCount: room.node.droppedCount,
+  }));
   const room = new SimulatedRoom({
     ...options,
     connection: {
@@ -119,13 +121,22 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** What happens to a node, in lines; `waiting` tells how many messages wait. */
-function sensorLog(piece: string, place: string, waiting: () => number) {
+/** What happens to a node, in lines; `queue` tells how many messages wait, and were dropped. */
+export function sensorLog(
+  piece: string, place: string, say: (line: string) => void,
+  queue: () => { waitingCount: number; droppedCount: number },
+) {
   let away = false;
+  /** What was dropped up to the last connection; and whether it was told that it goes on. */
+  let droppedCount = 0;
+  let dropping = false;
   return {
     connected: () => {
-      const messages = waiting();
-      if (away) say(`${place} is back: ${messages} messages on their way`);
+      const { waitingCount, droppedCount: all } = queue();
+      const lost = all === droppedCount ? '' : `, ${all - droppedCount} older ones were dropped`;
+      droppedCount = all;
+      dropping = false;
+      if (away) say(`${place} is back: ${waitingCount} messages on their way${lost}`);
       else say(`connected to ${place}, publishing maison/${piece}/temperature and humidite`);
       away = false;
     },
@@ -136,7 +147,12 @@ function sensorLog(piece: string, place: string, waiting: () => number) {
     announced: (online: boolean) => say(`${piece} is ${online ? 'en-ligne' : 'hors-ligne'}`),
     failed: (failure: number) => say(`no reading: ${sentenceOf(failure)}`),
     read: (temperatureTenths: number, humidityTenths: number) => {
-      const kept = away ? `  (${waiting()} messages wait)` : '';
+      const { waitingCount, droppedCount: all } = queue();
+      if (!dropping && all > droppedCount) {
+        dropping = true;
+        say('the queue is full: from now on the oldest readings are dropped for new ones');
+      }
+      const kept = away ? `  (${waitingCount} messages wait)` : '';
       say(`${piece}  ${(temperatureTenths / 10).toFixed(1)} °C  ` +
         `${(humidityTenths / 10).toFixed(1)} %${kept}`);
     },

@@ -1,14 +1,24 @@
 // The ways to ask a command to end.
 
-/** Resolves at SIGINT or SIGTERM. A second one ends the process in the system's way. */
+/**
+ * Calls `end` at SIGINT or SIGTERM, once: a second one ends the process in the system's way.
+ * Returns what lets go of both, idempotent.
+ */
+export function onAsked(end: () => void): () => void {
+  const forget = (): void => {
+    process.removeListener('SIGINT', once);
+    process.removeListener('SIGTERM', once);
+  };
+  const once = (): void => {
+    forget();
+    end();
+  };
+  process.on('SIGINT', once);
+  process.on('SIGTERM', once);
+  return forget;
+}
+
+/** Resolves at SIGINT or SIGTERM. */
 export function asked(): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      process.removeListener('SIGINT', end);
-      process.removeListener('SIGTERM', end);
-      resolve();
-    };
-    process.on('SIGINT', end);
-    process.on('SIGTERM', end);
-  });
+  return new Promise((resolve) => void onAsked(resolve));
 }

@@ -23,10 +23,14 @@ export interface SimulatedRoomOptions {
   observer: SensorNodeObserver;
 }
 
-/** Messages that wait for a broker that is away: some 14 hours of readings every 10 seconds. */
+/**
+ * Messages that wait for a broker that is away: two for each reading, so that is nearly 14 hours of
+ * readings every 10 seconds.
+ */
 export const QUEUED_MAX = 10_000;
 
-const DAY_MS = 86_400_000;
+/** A real day; also the longest interval and heartbeat. */
+export const DAY_SECONDS = 86_400;
 
 export class SimulatedRoom {
   readonly node: SensorNode;
@@ -39,7 +43,7 @@ export class SimulatedRoom {
     let clockMs = 0;
     const now = (): number => clockMs;
     const random = (): number => randomInt(0x1_0000_0000);
-    const io = new SimulatedDHT22({ random, now, timeLapse: DAY_MS / dayMs });
+    const io = new SimulatedDHT22({ random, now, timeLapse: DAY_SECONDS * 1000 / dayMs });
     let closed = (): void => {};
     this.#closed = new Promise((resolve) => {
       closed = resolve;
@@ -47,7 +51,7 @@ export class SimulatedRoom {
     this.node = new SensorNode({
       piece,
       sensor: new DHT22({ sensor: { io }, now }),
-      client: (own) => new TcpClient(clientOptions(connection, own)),
+      client: (own) => new TcpClient(clientOptions(piece, connection, own)),
       intervalMs,
       ...(changeTenths === undefined ? {} : { changeTenths }),
       ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
@@ -78,14 +82,19 @@ export class SimulatedRoom {
 }
 
 /** A client identifier that the user chose stands; the rest is the node's. */
-function clientOptions(connection: TcpClientOptions, own: NodeClientOptions): TcpClientOptions {
+function clientOptions(
+  piece: string, connection: TcpClientOptions, own: NodeClientOptions,
+): TcpClientOptions {
+  // Each message in one block: two bytes of length, `maison/<piece>/temperature`, a decimal.
+  const messageBlockBytes = Buffer.byteLength(piece) + 32;
   return {
     ...connection,
     ...own,
     ...(connection.id === undefined ? {} : { id: connection.id }),
     limits: {
       packetBytesMax: 1024, subscriptionsMax: 1, queuedMax: QUEUED_MAX,
-      queueBytes: QUEUED_MAX * 128, queueFull: QueueFull.DROP_OLDEST,
+      queueBytes: QUEUED_MAX * messageBlockBytes, messageBlockBytes,
+      queueFull: QueueFull.DROP_OLDEST,
     },
   };
 }

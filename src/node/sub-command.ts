@@ -1,8 +1,9 @@
 // `maisonnette sub`: subscribes and prints what comes, with the options, the output and the exit
 // codes of mosquitto_sub. What standard output does not take is not read from the broker either.
 
+import { FILTER_BLOCK_BYTES } from '../client/limits.js';
 import type { MessageInfo } from '../client/mqtt-client.js';
-import { SUBACK_FAILURE } from '../wire/codes.js';
+import { OK, SUBACK_FAILURE, TOO_LARGE } from '../wire/codes.js';
 import { checkTopicFilter } from '../wire/topic.js';
 import { helpText, parseArguments, seconds, UsageError, wholeNumber } from './arguments.js';
 import type { Command, Option, Values } from './arguments.js';
@@ -113,12 +114,19 @@ function subArguments(values: Values): SubArguments {
       limits: {
         packetBytesMax,
         subscriptionsMax: filters.size + unwanted.size,
+        filterBytes: filterBytes([...filters, ...unwanted]),
         queueBytes: Math.max(packetBytesMax + 4096, 4_194_304),
         messageBlockBytes: 4096,
         receiveMax: 16_384,
       },
     },
   };
+}
+
+/** Bytes that a client needs for the filters: whole blocks for each. */
+function filterBytes(filters: readonly string[]): number {
+  const blocks = filters.map((filter) => Math.ceil(Buffer.byteLength(filter) / FILTER_BLOCK_BYTES));
+  return blocks.reduce((sum, count) => sum + count, 0) * FILTER_BLOCK_BYTES;
 }
 
 function checkFilters(name: string, filters: Iterable<string>): void {
@@ -159,6 +167,13 @@ export function matches(filter: string, topic: string): boolean {
   return wanted.length === levels.length;
 }
 
+/** Throws UsageError when the client did not take the filter that `--name` gave. */
+function must(name: string, filter: string, outcome: number): void {
+  if (outcome === OK) return;
+  throw new UsageError(`--${name} "${filter.slice(0, 100)}" ` + (outcome === TOO_LARGE ?
+    'is too long for --max-packet' : `cannot be asked for: code ${-outcome}`));
+}
+
 class Subscriber {
   readonly #given: SubArguments;
   #client: TcpClient | undefined;
@@ -166,6 +181,7 @@ class Subscriber {
   #output = '';
   #outputFull = false;
   #outputFailed = false;
+  #skippedTold = false;
   /** No more messages are wanted. */
   #enough = false;
   #timedOut = false;
@@ -192,6 +208,7 @@ class Subscriber {
       this.#timedOut = true;
       this.#client?.close();
     }, timeoutMs);
+    const looking = setInterval(() => this.#tellSkipped(), 250);
     try {
       await runClient({
         ...client,
@@ -206,6 +223,8 @@ class Subscriber {
       return 2;
     } finally {
       clearTimeout(timer);
+      clearInterval(looking);
+      this.#tellSkipped();
       this.#flush();
       process.stdout.removeListener('drain', onDrain);
     }
@@ -218,12 +237,8 @@ class Subscriber {
   #start(client: TcpClient): void {
     this.#client = client;
     const { filters, unwanted, qos } = this.#given;
-    for (const filter of filters) this.#must(filter, client.subscribe(filter, { QoS: qos }));
-    for (const filter of unwanted) this.#must(filter, client.unsubscribe(filter));
-  }
-
-  #must(filter: string, outcome: number): void {
-    if (outcome < 0) throw new UsageError(`--topic "${filter.slice(0, 100)}" is too long`);
+    for (const filter of filters) must('topic', filter, client.subscribe(filter, { QoS: qos }));
+    for (const filter of unwanted) must('unsubscribe', filter, client.unsubscribe(filter));
   }
 
   #message(topic: string, payload: Uint8Array, { QoS, retain }: MessageInfo): void | false {
@@ -308,6 +323,13 @@ class Subscriber {
   #answered(filter: string): void {
     this.#unanswered.delete(filter);
     if (this.#given.subscribeOnly && this.#unanswered.size === 0) this.#client!.close();
+  }
+
+  /** Once: who wants such messages has to start again, with a larger --max-packet. */
+  #tellSkipped(): void {
+    if (this.#skippedTold || !this.#client?.core.counters.skippedTooLarge) return;
+    this.#skippedTold = true;
+    this.#say('a message larger than --max-packet was skipped; further ones are not told');
   }
 
   #say(sentence: string): void {

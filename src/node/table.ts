@@ -28,17 +28,23 @@ export function tableLines(house: House, options: TableOptions, nowMs: number): 
   const paint = options.colour ? sgr : plain;
   const width = Math.max(options.columns - 2, 12);
   const columns = chooseColumns(house, options, width);
-  const body = [
-    ` ${columns.map((column) => paint(align(column, column.title), 'dim')).join(GAP)}`,
-    ...house.rooms.map((room) => roomLine(room, house, columns, paint, nowMs)),
+  const titles = ` ${columns.map((column) => paint(align(column, column.title), 'dim')).join(GAP)}`;
+  const rooms = house.rooms.map((room) => roomLine(room, house, columns, paint, nowMs));
+  const sum = [
     ` ${paint('─'.repeat(widthOf(columns)), 'dim')}`,
     houseLine(house, columns, paint, nowMs),
   ];
+  if (house.ignoredCount > 0) sum.push(` ${paint(fit(leftOutSentence(house), width), 'yellow')}`);
   const wrapped = (lines: readonly string[], style: Style): string[] =>
     lines.flatMap((line) => wrap(line, width)).map((line) => ` ${paint(line, style)}`);
   const head = ['', ...wrapped([options.title], 'bold'), ...wrapped(options.above, 'dim'), ''];
   const foot = ['', ...wrapped(options.below, 'dim')];
-  return shorten(head, body, foot, options.rows);
+  return shorten(head, [titles, ...rooms, ...sum], sum.length, foot, options.rows);
+}
+
+/** Of a house with more rooms than it keeps. */
+export function leftOutSentence(house: House): string {
+  return `there are more rooms: only ${house.rooms.length} are shown and counted`;
 }
 
 /** What a room says, as one line of a log: `salon  21.4 °C  48.3 %  mean 21.2 °C`. */
@@ -197,17 +203,21 @@ function statusText(room: Room, nowMs: number): string {
   return status === 'age unknown' ? '○ retained' : `○ ${status}`;
 }
 
-/** Leaves out what `rows` have no room for: first what is around the table, then rooms. */
+/**
+ * Leaves out what `rows` have no room for: first what is around the table, then rooms, which in
+ * `body` stand between one line and `sumCount`.
+ */
 function shorten(
-  head: readonly string[], body: readonly string[], foot: readonly string[], rows: number,
+  head: readonly string[], body: readonly string[], sumCount: number, foot: readonly string[],
+  rows: number,
 ): string[] {
   if (head.length + body.length + foot.length <= rows) return [...head, ...body, ...foot];
   if (head.length + body.length <= rows) return [...head, ...body];
   if (body.length <= rows) return [...body];
-  const rooms = body.slice(1, -2);
-  const shown = Math.max(rows - 4, 0);
+  const rooms = body.slice(1, -sumCount);
+  const shown = Math.max(rows - 2 - sumCount, 0);
   const more = ` … ${rooms.length - shown} more`;
-  return [body[0]!, ...rooms.slice(0, shown), more, ...body.slice(-2)].slice(0, rows);
+  return [body[0]!, ...rooms.slice(0, shown), more, ...body.slice(-sumCount)].slice(0, rows);
 }
 
 const BARS = '▁▂▃▄▅▆▇█';

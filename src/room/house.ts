@@ -7,6 +7,8 @@
 // live (not as a retained message, whose age nobody can tell), within the stale bound, and the
 // room's `etat` is not `hors-ligne`. Only fresh rooms enter the mean of the house.
 
+import { pieceProblem } from './piece.js';
+
 /** The first level of all topics. */
 export const HOUSE_LEVEL = 'maison';
 export const TEMPERATURE_LEVEL = 'temperature';
@@ -175,19 +177,19 @@ export class House {
 
   /**
    * Takes one message. `payload` is only read during the call. Returns the room it is about;
-   * undefined when it is about none.
+   * undefined when it is about none, or about one whose name no room can have.
    */
   take(topic: string, payload: Uint8Array, retained: boolean, nowMs: number): Room | undefined {
-    const levels = topic.split('/');
-    if (levels.length !== 3 || levels[0] !== HOUSE_LEVEL || levels[1] === '') return undefined;
+    const levels = topic.split('/', 4);
+    if (levels.length !== 3 || levels[0] !== HOUSE_LEVEL) return undefined;
     const [, piece, quantity] = levels as [string, string, string];
     if (quantity !== TEMPERATURE_LEVEL && quantity !== HUMIDITY_LEVEL &&
       quantity !== STATE_LEVEL) return undefined;
     // An empty payload is how a retained message is removed: it tells nothing.
     if (payload.length === 0) return this.#byPiece.get(piece);
-    const room = this.#roomOf(piece);
-    if (room === undefined) this.ignoredCount++;
-    else if (quantity === TEMPERATURE_LEVEL) room.temperature.take(payload, retained, nowMs);
+    const room = this.#byPiece.get(piece) ?? this.#newRoom(piece);
+    if (room === undefined) return undefined;
+    if (quantity === TEMPERATURE_LEVEL) room.temperature.take(payload, retained, nowMs);
     else if (quantity === HUMIDITY_LEVEL) room.humidity.take(payload, retained, nowMs);
     else if (isText(payload, ONLINE)) room.online = true;
     else if (isText(payload, OFFLINE)) room.online = false;
@@ -221,9 +223,12 @@ export class House {
     return count === 0 ? NaN : sum / count;
   }
 
-  #roomOf(piece: string): Room | undefined {
-    const known = this.#byPiece.get(piece);
-    if (known !== undefined || this.rooms.length >= this.#roomsMax) return known;
+  #newRoom(piece: string): Room | undefined {
+    if (pieceProblem(piece) !== '') return undefined;
+    if (this.rooms.length >= this.#roomsMax) {
+      this.ignoredCount++;
+      return undefined;
+    }
     let at = this.#expectedCount;
     while (at < this.rooms.length && this.rooms[at]!.piece < piece) at++;
     return this.#add(piece, piece, at);

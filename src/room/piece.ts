@@ -5,9 +5,9 @@ export function pieceProblem(piece: string): string {
   if (piece === '') return 'it is empty';
   if (/[/+#]/.test(piece)) return 'a room has no "/", "+" or "#"';
   if (piece[0] === '$') return 'a room does not begin with "$"';
+  if (piece.length > PIECE_LENGTH_MAX) return `a room has at most ${PIECE_LENGTH_MAX} characters`;
   if (/[\u0000-\u001f\u007f-\u009f]/.test(piece)) return 'a room has no control characters';
-  if (/[\ud800-\udfff]/u.test(piece)) return 'it is not Unicode';
-  return piece.length > PIECE_LENGTH_MAX ? `a room has at most ${PIECE_LENGTH_MAX} characters` : '';
+  return /[\ud800-\udfff]/u.test(piece) ? 'it is not Unicode' : '';
 }
 
 const PIECE_LENGTH_MAX = 64;

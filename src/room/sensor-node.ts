@@ -79,8 +79,7 @@ export class SensorNode {
   /** Good readings, and requests that failed. */
   readCount = 0;
   failedCount = 0;
-  /** Messages that a full queue did not take, and that it dropped for newer ones. */
-  refusedCount = 0;
+  /** Messages that a full queue dropped for newer ones. */
   droppedCount = 0;
 
   readonly #sensor: SensorNodeOptions['sensor'];
@@ -226,7 +225,6 @@ export class SensorNode {
     if (outcome >= 0) {
       quantity.published(tenths, this.#nowMs);
     } else {
-      this.refusedCount++;
       this.#observer.refused?.(outcome);
     }
   }

@@ -1,0 +1,142 @@
+// The client on TCP, on a board. Called by the programs of boards, and by tests with io of their
+// own. How sockets are handled is in tcp-links.ts; when to connect again, the core knows.
+
+import { MqttClient, type MqttClientOptions } from '../client/mqtt-client.js';
+import type { Link } from '../link.js';
+import type { ResolverConstructor, SystemIo, TcpSocketConstructor } from './io.js';
+import { Staging } from './staging.js';
+import { TcpLinks, type LinkUser } from './tcp-links.js';
+
+/**
+ * Finds the broker, for one attempt: calls `found`, with an address as numbers, or `failed`, at
+ * once or later. What it finds for an attempt that is over is not used.
+ */
+export type Locate = (
+  found: (host: string, address: string, port: number) => void,
+  failed: (error: Error) => void,
+) => void;
+
+/** As those of ECMA-419's MQTT client, and what it does not ask for. */
+export interface TcpClientOptions extends MqttClientOptions, SystemIo {
+  /** A name, or an address as numbers; not with `locate`. */
+  host?: string;
+  /** Default 1883. */
+  port?: number;
+  /** The class of sockets, and options of its own. */
+  socket: { io: TcpSocketConstructor };
+  /** The class that resolves names, and options of its own; only for a `host` that is a name. */
+  dns?: { io: ResolverConstructor };
+  /** Finds the broker in another way, instead of `host`, `port` and `dns`. */
+  locate?: Locate;
+  /** Random integer, 0 to 2³²-1: spreads the attempts of clients that lost the same broker. */
+  random(): number;
+}
+
+/** One in use, one that closes. */
+const LINK_COUNT = 2;
+
+export class TcpClient extends MqttClient {
+  readonly #options: TcpClientOptions;
+  readonly #locate: Locate;
+  readonly #links: TcpLinks;
+  /** The number of the attempt, so that a late answer to an earlier one is known as such. */
+  #attempt = 0;
+
+  /**
+   * As MqttClient; nothing happens until `connect`, before which the network must be there. Throws
+   * TypeError when nothing tells where the broker is.
+   */
+  constructor(options: TcpClientOptions) {
+    super({ ...options, onClosed: (complete) => this.#finish(complete) }, {
+      open: () => this.#open(),
+      random: () => options.random(),
+      wake: () => this.#links.flushSoon(),
+    });
+    this.#options = options;
+    this.#locate = options.locate ?? byName(options);
+    const { bytes, memory, limits } = this.core;
+    const staging = new Staging(bytes, memory.stagingStart, limits.stagingBytes);
+    this.#links = new TcpLinks(options, this.#user(), staging, LINK_COUNT);
+  }
+
+  override connect(): void {
+    this.#links.start();
+    super.connect();
+  }
+
+  /** The entry points of the core. It has one link at a time, so they need not be told which. */
+  #user(): LinkUser {
+    const core = this.core;
+    return {
+      windowStart: () => core.receiveStart,
+      room: () => core.room,
+      received: (_link, byteCount) => core.received(byteCount),
+      writable: () => {
+        core.opened(); // the first time
+        core.writable();
+      },
+      lost: () => core.disconnected(),
+      tick: (nowMs) => core.tick(nowMs),
+      get dirty(): boolean {
+        return core.dirty;
+      },
+      flush: () => core.flush(),
+    };
+  }
+
+  /** The core has let go of the link; what it wrote last may still be on its way. */
+  #finish(complete: boolean): void {
+    this.#attempt++;
+    this.#links.finish(() => this.#options.onClosed?.(complete));
+  }
+
+  #open(): Link {
+    const links = this.#links;
+    const link = links.take();
+    const attempt = ++this.#attempt;
+    const failed = (error: unknown): void => {
+      if (attempt !== this.#attempt || link.closed) return;
+      this.linkError = error instanceof Error ? error : new Error(String(error));
+      links.kill(link);
+    };
+    const found = (host: string, address: string, port: number): void => {
+      if (attempt !== this.#attempt || link.closed || link.socket !== undefined) return;
+      const { io, ...socket } = this.#options.socket;
+      try {
+        links.open(io, link, { ...socket, host, address, port });
+      } catch (error) {
+        failed(error);
+      }
+    };
+    try {
+      this.#locate(found, failed);
+    } catch (error) {
+      failed(error);
+    }
+    return link;
+  }
+}
+
+/** Asks `dns` for the address of `host`, anew for each attempt: it may have moved. */
+function byName({ host, port = 1883, dns }: TcpClientOptions): Locate {
+  if (!host) throw new TypeError('host or locate is missing: where is the broker?');
+  if (isAddress(host)) return (found) => found(host, host, port);
+  if (dns === undefined) throw new TypeError(`dns is missing: ${host} is a name, not an address`);
+  const resolver = new dns.io(dns);
+  return (found, failed) => {
+    resolver.resolve({
+      host,
+      onResolved: (name, address) => found(name, address, port),
+      onError: () => failed(new Error(`nobody knows the address of ${host}`)),
+    });
+  };
+}
+
+/** Whether that is an IPv4 address as numbers: a name is never all digits and dots. */
+function isAddress(host: string): boolean {
+  for (let i = 0; i < host.length; i++) {
+    const character = host.charCodeAt(i);
+    if (character !== 0x2e && (character < 0x30 || character > 0x39)) return false;
+  }
+  return true;
+}

@@ -49,6 +49,24 @@ t.test('a new session gets all filters, a session that was kept only what it has
   t.end();
 });
 
+t.test('after a CONNACK that was lost a session that is present may be another: all filters again', (t) => {
+  const broker = new ScriptedBroker();
+  broker.subscribe('a');
+  broker.accept();
+  broker.send(suback(FIRST, 0));
+  broker.lose();
+  broker.pass(1000);
+  broker.open(); // this broker has forgotten everything, and says so, but that does not arrive
+  broker.lose();
+  broker.pass(2000);
+  t.same(broker.accept(true), [`SUBSCRIBE id${FIRST} a 0`]);
+  broker.send(suback(FIRST, 0));
+  broker.lose();
+  broker.pass(4000);
+  t.same(broker.accept(true), [], 'and once');
+  t.end();
+});
+
 t.test('3.10: unsubscribing, also from what a session kept from earlier', (t) => {
   const broker = new ScriptedBroker();
   broker.subscribe('a');

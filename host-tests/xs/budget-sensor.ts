@@ -1,5 +1,5 @@
 // What the sensor costs on XS, in XS only: proof that a poll, a transfer and a decode allocate nothing, whether they
-// bring a reading or a failure, and their bytecodes. Run by xs.test.ts.
+// bring a reading or a failure, and their bytecodes. Run by suites.ts.
 import tap from 'tap';
 import {
   DHT22, FAILED, IDLE, PENDING, READ, type PulseCapture,

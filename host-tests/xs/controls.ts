@@ -1,6 +1,6 @@
 // The controls of the instrument, in XS only: operations that must show a cost, and operations that must
 // show none. If the first failed, "the core allocates nothing" would be the claim of a blind instrument.
-// Run by xs.test.ts in both widths; the slot counts are the same, the chunk bytes are not.
+// Run by suites.ts in both widths; the slot counts are the same, the chunk bytes are not.
 import t from 'tap';
 import { measure, type Cost } from './measure.js';
 

@@ -1,5 +1,5 @@
 // Brings Moddable's XS engine to this computer: fetches its C sources once, compiles them together with
-// host.c, and runs bundled scripts in it. Called by xs.test.ts; everything it makes is in .cache/xs.
+// host.c, and runs bundled scripts in it. Called by suites.ts; everything it makes is in .cache/xs.
 //
 // The sources are those that the npm package @agoric/xsnap carries; nothing else of the package is used and
 // none of its scripts run. A binary is named by a hash of all that went into it, so it is never stale, and

@@ -1,7 +1,7 @@
 /*
  * xs-host script.js [argument...]: runs one classic script in an XS machine and measures it.
  *
- * Built by engine.ts from this file and XS's sources; started by xs.test.ts. The script finds one global,
+ * Built by engine.ts from this file and XS's sources; started by suites.ts. The script finds one global,
  * `xs`, declared with its units in measure.ts. What `xs` measures comes from the machine's own fields, and
  * asking for it allocates neither slots nor chunks, so that the instrument does not see itself.
  *

@@ -168,7 +168,7 @@ export class Subscriptions {
     if ((nodes[HASH_CHILD] !== NONE || nodes[PLUS_CHILD] !== NONE) &&
         !tree.startsWithDollar(levels)) {
       if (nodes[HASH_CHILD] !== NONE) this.collect(nodes[HASH_CHILD]);
-      if (nodes[PLUS_CHILD] !== NONE) height = this.push(nodes[PLUS_CHILD], 1, height);
+      if (nodes[PLUS_CHILD] !== NONE) height = this.toVisit(nodes[PLUS_CHILD], 1, height);
     }
     let node = tree.child(ROOT, levels, 0);
     let depth = 1;
@@ -184,7 +184,7 @@ export class Subscriptions {
       // A topic deeper than any filter may be never comes to its last level here.
       if (depth < levels.count) {
         if (nodes[node + PLUS_CHILD] !== NONE) {
-          height = this.push(nodes[node + PLUS_CHILD], depth + 1, height);
+          height = this.toVisit(nodes[node + PLUS_CHILD], depth + 1, height);
         }
         node = nodes[node + FIRST_CHILD] === NONE ? NONE : tree.child(node, levels, depth++);
       } else {
@@ -195,7 +195,7 @@ export class Subscriptions {
   }
 
   /** A node to look at later; returns the new height of the stack. */
-  private push(node: number, depth: number, height: number): number {
+  private toVisit(node: number, depth: number, height: number): number {
     this.#stack[height] = node;
     this.#stack[height + 1] = depth;
     return height + 2;

@@ -49,6 +49,8 @@ export class Client {
   #delayMs = 0;
   readonly #backOff: BackOff;
   readonly #keepAlive: KeepAlive;
+  /** A CONNECT was not answered: the broker may have begun a session that we do not know of. */
+  #sessionUnsure = false;
   /** DISCONNECT is in the outbox. */
   #saidGoodbye = false;
 
@@ -310,6 +312,7 @@ export class Client {
   #leaveLink(): void {
     const link = this.link;
     this.link = null;
+    if (this.state === CONNECTING) this.#sessionUnsure = true;
     this.#receiver.reset();
     this.memory.outbox.clear();
     this.memory.subscriptions.interrupted();
@@ -340,9 +343,10 @@ export class Client {
       return;
     }
     // Still CONNECTING: what the application says meanwhile is kept. It may also end it all.
-    if (sessionPresent) resumeSession(this);
+    if (sessionPresent) resumeSession(this, this.#sessionUnsure);
     else startSession(this);
     if (this.state !== CONNECTING) return;
+    this.#sessionUnsure = false;
     this.#enter(CONNECTED);
     this.#keepAlive.reset();
     this.transmitSoon();

@@ -117,10 +117,13 @@ function canMakeRoom(client: Client, blocks: number): boolean {
 }
 
 /**
- * The broker still has our session: transmit again what it has not acknowledged [MQTT-4.4.0-1].
+ * The broker still has our session: transmit again what it has not acknowledged [MQTT-4.4.0-1]. If
+ * it is `unsure` whether that is the old session or one that began with a CONNACK that was lost,
+ * filters are subscribed again, too.
  */
-export function resumeSession(client: Client): void {
+export function resumeSession(client: Client, unsure: boolean): void {
   client.memory.deliveries.resume(0);
+  if (unsure) client.memory.subscriptions.restart();
 }
 
 /**
@@ -132,8 +135,7 @@ export function resumeSession(client: Client): void {
 export function startSession(client: Client): void {
   const { deliveries, packetIds, subscriptions } = client.memory;
   if (client.options.protocolLevel === LEVEL_3_1 && !client.options.cleanSession) {
-    deliveries.resume(0);
-    subscriptions.restart();
+    resumeSession(client, true);
     return;
   }
   packetIds.clear(0);

@@ -238,23 +238,22 @@ t.test('a message that the broker never takes: it says so, and gives up', async 
 });
 
 t.test('connections that are lost with nothing to hand over are no reason to give up', async (t) => {
-  const first = await startBroker(t);
+  const first = await startBroker(t, '--verbose');
   const args = [BROKER, 'pub', '-h', '127.0.0.1', '-p', String(first.port), '-t', 'a', '-q', '1', '-l'];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => stderr += text);
+  const ended = once(child, 'exit');
   let { child: broker } = first;
-  for (let lost = 1; lost <= 3; lost++) {
-    await sleep(500);
-    const connected = new RegExp('New client connected');
-    for (let i = 0; i < 100 && !broker.lines.some((line) => connected.test(line)) && lost > 1; i++) await sleep(100);
+  for (let lost = 0; lost < 3; lost++) {
+    await broker.line(/New client connected/, 60_000);
+    await sleep(500); // it knows that it is, too
     await broker.kill();
-    for (let i = 0; i < 100 && (stderr.match(/closed the connection|reset/g) ?? []).length < lost; i++) await sleep(100);
     ({ child: broker } = await startBroker(t, '--port', String(first.port), '--verbose'));
   }
-  t.equal((stderr.match(/closed the connection|reset/g) ?? []).length, 3, 'each is told');
-  const ended = once(child, 'exit');
+  await broker.line(/New client connected/, 60_000);
+  t.ok((stderr.match(/closed the connection|reset|cannot be reached/g) ?? []).length >= 3, `each is told: ${stderr}`);
   child.stdin.end('at last\n');
   t.equal((await ended)[0], 0);
 });

@@ -7,7 +7,9 @@
 // call a socket that was closed inside its own callback. No exception leaves a callback.
 
 import { encodeText } from '../../client/text.js';
-import type { TcpListener, TcpListenerConstructor, TcpSocket, TcpSocketConstructor } from '../io.js';
+import type {
+  TcpListener, TcpListenerConstructor, TcpSocket, TcpSocketConstructor,
+} from '../io.js';
 import { complaint, type Credentials } from './credentials.js';
 import { COMPLETE, formField, HttpRequest, INCOMPLETE } from './http-request.js';
 
@@ -83,7 +85,8 @@ export class SetupPage {
     try {
       if (this.#connections.length < CONNECTION_COUNT) {
         const { TCP, trace } = this.#options;
-        this.#connections.push(new Connection(TCP, from, trace, (request) => this.#answer(request)));
+        this.#connections.push(
+          new Connection(TCP, from, trace, (request) => this.#answer(request)));
       } else {
         from.close();
       }
@@ -234,7 +237,8 @@ function form(ssid: string, message: string): string {
   return (message === '' ? '<p>Which Wi-Fi network shall this board join?</p>'
     : `<p role="alert"><b>${escapeHtml(message)}</b></p>`)
     + '<form method="post" action="/"><label>Name of the network'
-    + `<input name="ssid" required maxlength="32" autocapitalize="none" value="${escapeHtml(ssid)}">`
+    + '<input name="ssid" required maxlength="32" autocapitalize="none" '
+    + `value="${escapeHtml(ssid)}">`
     + '</label><label>Password<input name="password" type="password" maxlength="63"></label>'
     + '<button>Join</button></form>';
 }

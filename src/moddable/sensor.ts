@@ -1,0 +1,244 @@
+// A sensor's program on a board: a room's DHT22, a client that finds its broker, and between
+// readings, if it is to live on a battery, deep sleep. Made by sensor-main.ts, which brings the
+// SDK's classes, and by tests with fakes.
+//
+// Readings do not wait for the network, they wait in the client's queue: while the network or the
+// broker is away, and, saved, over deep sleep. With each wake-up the board begins anew, takes up
+// what was saved, reads once, and sleeps again when the broker has everything, or after AWAKE_MS.
+//
+// A node that sleeps says DISCONNECT, so there is no will, and leaves `etat` at en-ligne: by the
+// age of its readings one tells whether it still lives. When its sensor fails it says hors-ligne.
+
+import type { ClientLimits } from '../client/limits.js';
+import { OK } from '../wire/codes.js';
+import { QueueFull } from '../limits.js';
+import { SensorNode, type NodeClientOptions } from '../room/sensor-node.js';
+import { DHT22, type DHT22Sensor } from '../sensor/dht22.js';
+import type { NetworkUser, ProgramNetwork } from './hub.js';
+import type { SystemIo } from './io.js';
+import { TcpClient, type Locate, type TcpClientOptions } from './tcp-client.js';
+import { Ticker } from './ticker.js';
+
+/** Memory that outlives deep sleep; what is in it after power came up, nobody knows. */
+export interface SleepMemory {
+  /** A multiple of 4. */
+  readonly byteCount: number;
+  /** Fills `target`, a multiple of 4 bytes, with the first of them. */
+  read(target: Uint8Array): void;
+  write(source: Uint8Array): void;
+}
+
+export interface SleepOptions {
+  /** Milliseconds from one reading to the next. */
+  everyMs: number;
+  memory: SleepMemory;
+  /** Switches off for `ms`; the program begins anew. */
+  enter(ms: number): void;
+}
+
+export interface SensorOptions extends SystemIo {
+  /** One level of a topic; see room/piece.ts. */
+  piece: string;
+  sensor: DHT22Sensor;
+  /** Milliseconds between readings, 2,000 at least; default 10,000. Not with `sleep`. */
+  intervalMs?: number;
+  /** Finds the broker, once the network is up. */
+  locate: Locate;
+  socket: TcpClientOptions['socket'];
+  user?: string;
+  password?: string;
+  /** With `stagingBytes`. */
+  limits: ClientLimits;
+  random(): number;
+  network: (user: NetworkUser) => ProgramNetwork;
+  sleep?: SleepOptions;
+}
+
+/** A battery node that has not told everything by then sleeps all the same. */
+export const AWAKE_MS = 20_000;
+/** It sleeps at least so long, however long it was awake. */
+const SLEEP_MS_MIN = 1000;
+
+export class Sensor {
+  readonly node: SensorNode;
+  readonly network: ProgramNetwork;
+  readonly #options: SensorOptions;
+  readonly #ticker: Ticker;
+  #nowMs = 0;
+  #up = false;
+  /** The client's attempt that waits for the network. */
+  #waiting: (() => void) | undefined;
+  #connected = false;
+  #failed = false;
+  #announced = false;
+  #ending = false;
+  #reason = '';
+
+  /**
+   * Throws RangeError for options that no client or node can have, and what the constructor of the
+   * capture throws. Nothing runs until `start`.
+   */
+  constructor(options: SensorOptions) {
+    const { piece, sleep, intervalMs = 10_000 } = options;
+    this.#options = options;
+    this.node = new SensorNode({
+      piece,
+      sensor: new DHT22({ sensor: options.sensor, now: () => this.#nowMs }),
+      client: (own) => new TcpClient(this.#clientOptions(own)),
+      intervalMs: sleep === undefined ? intervalMs : Math.max(sleep.everyMs, AWAKE_MS),
+      observer: {
+        connected: () => this.#connectedTo(),
+        disconnected: (_reason, error) => this.#disconnected(error),
+        announced: () => {
+          this.#announced = true;
+        },
+        failed: () => {
+          this.#failed = true;
+        },
+        closed: () => this.#closed(),
+      },
+    });
+    this.network = options.network({
+      onUp: () => {
+        this.#up = true;
+        this.#goOn();
+      },
+      onDown: () => {
+        this.#up = false;
+      },
+    });
+    this.#ticker = new Ticker(options, (nowMs) => this.#turn(nowMs));
+    if (sleep !== undefined) this.#takeUp(sleep.memory);
+  }
+
+  start(): void {
+    this.#ticker.start();
+    this.network.start();
+  }
+
+  /** Ends with hors-ligne, as SensorNode does. For tests. */
+  close(): void {
+    this.#ending = true;
+    this.node.close();
+  }
+
+  #clientOptions(own: NodeClientOptions): TcpClientOptions {
+    const { piece, sleep, limits, user, password, socket, Timer, now, trace } = this.#options;
+    const options: TcpClientOptions = {
+      ...own, socket, Timer, now, trace,
+      random: this.#options.random,
+      clean: sleep === undefined,
+      onRefused: (returnCode) => this.#trace(`the broker refuses this client: ${returnCode}`),
+      limits: sleep === undefined ? limits : sleepLimits(limits, sleep.memory.byteCount, piece),
+      locate: (found, failed) => {
+        this.#waiting = () => this.#options.locate(found, failed);
+        if (this.#up) this.#goOn();
+      },
+    };
+    if (user !== undefined) options.user = user;
+    if (password !== undefined) options.password = password;
+    return options;
+  }
+
+  /** An attempt that began without a network goes on as soon as there is one. */
+  #goOn(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    this.#guarded(() => waiting?.());
+  }
+
+  #turn(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#guarded(() => this.node.tick(nowMs));
+    if (this.#options.sleep !== undefined && !this.#ending) this.#endIfDone();
+  }
+
+  /** In the end `#closed` is called. */
+  #endIfDone(): void {
+    const { node } = this;
+    const done = this.#announced && node.client.waitingCount === 0;
+    if (this.#failed && this.#connected) {
+      this.#ending = true;
+      node.close();
+    } else if (done || this.#nowMs >= AWAKE_MS) {
+      this.#ending = true;
+      node.client.close();
+    }
+  }
+
+  #connectedTo(): void {
+    this.#connected = true;
+    this.#trace(`connected; ${this.node.client.waitingCount} messages wait`);
+  }
+
+  /** Tells each reason once, however often an attempt fails with it. */
+  #disconnected(error: Error | undefined): void {
+    const reason = error?.message ?? 'no answer';
+    if (this.#connected || reason !== this.#reason) this.#trace(`no broker: ${reason}`);
+    this.#reason = reason;
+    this.#connected = false;
+    this.#announced = false;
+  }
+
+  #closed(): void {
+    this.#ticker.stop();
+    const { sleep } = this.#options;
+    this.#guarded(() => this.network.close());
+    if (sleep === undefined) return;
+    this.#guarded(() => this.#save(sleep.memory));
+    sleep.enter(Math.max(sleep.everyMs - this.#nowMs, SLEEP_MS_MIN));
+  }
+
+  #save(memory: SleepMemory): void {
+    const bytes = new Uint8Array(memory.byteCount);
+    const outcome = this.node.client.save(bytes);
+    if (outcome < 0) this.#trace(`${this.node.client.savedBytes} bytes are too many to be kept`);
+    memory.write(bytes);
+  }
+
+  #takeUp(memory: SleepMemory): void {
+    const bytes = new Uint8Array(memory.byteCount);
+    memory.read(bytes);
+    // After power came up there is nothing, or something that nobody wrote.
+    const outcome = this.node.client.restore(bytes);
+    if (outcome !== OK) this.#trace('begins anew, nothing was kept');
+  }
+
+  /** An exception that left a callback would restart the board. */
+  #guarded(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#trace(String(error));
+    }
+  }
+
+  #trace(text: string): void {
+    this.#options.trace(`maisonnette: ${text}\n`);
+  }
+}
+
+/** Bytes that `Client.save` needs beside client identifier and messages, */
+const SAVED_BYTES = 22;
+/** and for each message beside topic and payload. */
+const SAVED_MESSAGE_BYTES = 10;
+const CLIENT_ID = 'maison-';
+const LONGEST_TOPIC = 'maison//temperature';
+const LONGEST_PAYLOAD = '-999.9';
+
+/**
+ * `limits`, with a queue that always fits into `byteCount` saved bytes and keeps the newest
+ * readings. Throws RangeError when that is less than one reading.
+ */
+export function sleepLimits(limits: ClientLimits, byteCount: number, piece: string): ClientLimits {
+  const pieceBytes = 3 * piece.length; // at most, in UTF-8
+  const messageBytes = SAVED_MESSAGE_BYTES + LONGEST_TOPIC.length + pieceBytes +
+    LONGEST_PAYLOAD.length;
+  const count = Math.floor(
+    (byteCount - SAVED_BYTES - CLIENT_ID.length - pieceBytes) / messageBytes);
+  if (count < 2) {
+    throw new RangeError(`${byteCount} bytes do not keep a reading of "${piece}" over deep sleep`);
+  }
+  const queuedMax = Math.min(count, limits.queuedMax);
+  return { ...limits, queuedMax, queueFull: QueueFull.DROP_OLDEST };
+}

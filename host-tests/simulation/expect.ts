@@ -201,13 +201,18 @@ export class SessionQueue {
   }
 
   #takeReplay(seen: Seen): void {
-    let best = -1;
-    this.#replays.forEach((replay, i) => {
-      if (!replay.values.some((value) => same(value, seen))) return;
-      if (best < 0 || (this.#replays[best]!.optional && !replay.optional)) best = i;
-    });
-    if (best < 0) throw new Error(`received retained ${tell(seen)}, which no new subscription waits for`);
-    this.#replays.splice(best, 1);
+    const matching = this.#replays.filter((replay) => replay.values.some((value) => same(value, seen)));
+    const due = matching.find(({ optional }) => !optional);
+    const stray = matching.find(({ optional }) => optional);
+    const taken = due ?? stray;
+    if (taken === undefined) throw new Error(`received retained ${tell(seen)}, which no new subscription waits for`);
+    if (due === undefined || stray === undefined || same(due.values.at(-1)!, seen)) {
+      this.#replays.splice(this.#replays.indexOf(taken), 1);
+      return;
+    }
+    // An older message: for the filter that was left meanwhile, or for the one that waits. Nobody can tell.
+    due.optional = true;
+    this.#replays.splice(this.#replays.indexOf(stray), 1);
   }
 
   /** Whether this PUBREL is one that comes again; otherwise it answers a PUBREC. */

@@ -56,7 +56,9 @@ export interface Built {
 
 function run(command: string, args: readonly string[], cwd: string): Promise<Built> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd, env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
+    // tap puts options of its own before every Node, which the compiler that mcconfig starts cannot live with.
+    const child = spawn('env', ['-u', 'NODE_OPTIONS', command, ...args],
+      { cwd, env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
     let log = '';
     child.stdout.on('data', (data: Buffer) => log += data);
     child.stderr.on('data', (data: Buffer) => log += data);

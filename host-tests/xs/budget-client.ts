@@ -6,29 +6,13 @@ import { Client } from '../../src/client/client.js';
 import { clientLimits } from '../../src/client/limits.js';
 import type { ClientObserver } from '../../src/client/options.js';
 import { CONNECTED, WAITING } from '../../src/client/states.js';
-import type { Link } from '../../src/link.js';
 import { ascii, publish } from '../support/packets.js';
-import { measure, type Cost } from './measure.js';
+import { freeFor } from './measure.js';
+import { SinkLink } from './sink-link.js';
 
 const TOPIC = ascii('maison/salon/temperature');
 const PAYLOAD = ascii('21.4 ');
 const OPERATIONS = 3000;
-
-/** A link that takes everything, and remembers where the last write stood. */
-class SinkLink implements Link {
-  writableBytes = 65536;
-  lastStart = 0;
-  lastEnd = 0;
-
-  write(_source: Uint8Array, start: number, end: number): void {
-    this.lastStart = start;
-    this.lastEnd = end;
-  }
-
-  setReading(): void {}
-
-  close(): void {}
-}
 
 class Silent implements ClientObserver {
   messages = 0;
@@ -106,16 +90,7 @@ function lastId({ client, link }: Bench): number {
   return client.bytes[at] << 8 | client.bytes[at + 1];
 }
 
-function free(t: Pick<typeof tap, 'comment' | 'equal'>, title: string, operation: () => void): Cost {
-  const cost = measure((n) => {
-    for (let i = 0; i < n; i++) operation();
-  }, OPERATIONS);
-  t.comment(`${title}: ${cost.bytecodes} bytecodes`);
-  t.equal(cost.slots, 0, `${title}: not one slot`);
-  t.equal(cost.chunkBytes, 0, `${title}: not one chunk byte`);
-  t.equal(cost.collections, 0, `${title}: no collection`);
-  return cost;
-}
+const free = freeFor(OPERATIONS);
 
 tap.test('publishing, QoS 0, connected', (t) => {
   const { client } = makeClient();

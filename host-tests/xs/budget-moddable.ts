@@ -9,7 +9,7 @@ import { TcpClient } from '../../src/moddable/tcp-client.js';
 import { CONNECTED } from '../../src/client/states.js';
 import * as packets from '../support/packets.js';
 import { smallLimits } from '../support/peer.js';
-import { measure, type Cost } from './measure.js';
+import { freeFor } from './measure.js';
 
 const TOPIC = 'maison/salon/temperature';
 const PAYLOAD = '21.4 ';
@@ -106,16 +106,7 @@ function join(clientId: string, ...more: Uint8Array[]): BareSocket {
   return socket;
 }
 
-function free(t: Pick<typeof tap, 'comment' | 'equal'>, title: string, operation: () => void): Cost {
-  const cost = measure((n) => {
-    for (let i = 0; i < n; i++) operation();
-  }, OPERATIONS);
-  t.comment(`${title}: ${cost.bytecodes} bytecodes`);
-  t.equal(cost.slots, 0, `${title}: not one slot`);
-  t.equal(cost.chunkBytes, 0, `${title}: not one chunk byte`);
-  t.equal(cost.collections, 0, `${title}: no collection`);
-  return cost;
-}
+const free = freeFor(OPERATIONS);
 
 tap.test('a PUBLISH through the sockets of a broker', (t) => {
   const broker = new Broker(smallLimits({ stagingBytes: 256 }), { random: () => 7, version: 'test' });

@@ -6,7 +6,7 @@ import {
 } from '../../src/sensor/dht22.js';
 import { GLITCH, OK, Reading, decodeFrame, decodePulses, sentenceOf } from '../../src/sensor/dht22-pulses.js';
 import { frameOf, pulsesOf } from '../sensor/pulse-trains.js';
-import { measure, type Cost } from './measure.js';
+import { freeFor } from './measure.js';
 
 /** 1,000 operations against 2,000 of them. */
 const OPERATIONS = 1000;
@@ -36,16 +36,7 @@ let told = 0;
 const now = (): number => nowMs;
 const onError = (): void => { told++; };
 
-function free(t: Pick<typeof tap, 'comment' | 'equal'>, title: string, operation: () => void): Cost {
-  const cost = measure((n) => {
-    for (let i = 0; i < n; i++) operation();
-  }, OPERATIONS);
-  t.comment(`${title}: ${cost.bytecodes} bytecodes`);
-  t.equal(cost.slots, 0, `${title}: not one slot`);
-  t.equal(cost.chunkBytes, 0, `${title}: not one chunk byte`);
-  t.equal(cost.collections, 0, `${title}: no collection`);
-  return cost;
-}
+const free = freeFor(OPERATIONS);
 
 tap.test('decoding allocates nothing', (t) => {
   const frame = new Uint8Array(5);

@@ -2,7 +2,6 @@
 // message, whatever its QoS, nor for subscribing, connecting or retaining. Figures are exact, so they are tests.
 import tap from 'tap';
 import { Broker } from '../../src/broker/broker.js';
-import type { Link } from '../../src/link.js';
 import { decode } from '../../src/wire/decode.js';
 import { encodePublish } from '../../src/wire/encode.js';
 import { frame } from '../../src/wire/frame.js';
@@ -11,28 +10,13 @@ import { Packet } from '../../src/wire/packet.js';
 import { OK } from '../../src/wire/codes.js';
 import * as packets from '../support/packets.js';
 import { smallLimits } from '../support/peer.js';
-import { measure, type Cost } from './measure.js';
+import { freeFor, measure, type Cost } from './measure.js';
+import { SinkLink } from './sink-link.js';
 
 const TOPIC = 'maison/salon/temperature';
 const PAYLOAD = '21.4 ';
 /** 5,000 operations against 10,000 of them. */
 const OPERATIONS = 5000;
-
-/** A link that takes everything, and remembers where the last write stood. */
-class SinkLink implements Link {
-  writableBytes = 65536;
-  written = 0;
-  lastStart = 0;
-
-  write(_source: Uint8Array, start: number, end: number): void {
-    this.written += end - start;
-    this.lastStart = start;
-  }
-
-  setReading(): void {}
-
-  close(): void {}
-}
 
 class Client {
   readonly broker: Broker;
@@ -90,16 +74,7 @@ function crowded(qos: number): { broker: Broker; publisher: Client; subscriber: 
   return { broker, publisher, subscriber };
 }
 
-function free(t: Pick<typeof tap, 'comment' | 'equal'>, title: string, operation: () => void): Cost {
-  const cost = measure((n) => {
-    for (let i = 0; i < n; i++) operation();
-  }, OPERATIONS);
-  t.comment(`${title}: ${cost.bytecodes} bytecodes`);
-  t.equal(cost.slots, 0, `${title}: not one slot`);
-  t.equal(cost.chunkBytes, 0, `${title}: not one chunk byte`);
-  t.equal(cost.collections, 0, `${title}: no collection`);
-  return cost;
-}
+const free = freeFor(OPERATIONS);
 
 const emptyLoop = measure((n) => {
   for (let i = 0; i < n; i++) empty();

@@ -75,3 +75,26 @@ export function measure(fn: (n: number) => void, n: number): Cost {
     collections: xs.collections() - collections,
   };
 }
+
+/** What `free` needs of a test. */
+interface Asserts {
+  comment(text: string): unknown;
+  equal(found: unknown, wanted: unknown, title: string): unknown;
+}
+
+/**
+ * A function that measures `operation`, so many times and twice as often, tells its bytecodes and asserts that it takes
+ * no slot, no chunk byte and no collection.
+ */
+export function freeFor(operations: number): (t: Asserts, title: string, operation: () => void) => Cost {
+  return (t, title, operation) => {
+    const cost = measure((n) => {
+      for (let i = 0; i < n; i++) operation();
+    }, operations);
+    t.comment(`${title}: ${cost.bytecodes} bytecodes`);
+    t.equal(cost.slots, 0, `${title}: not one slot`);
+    t.equal(cost.chunkBytes, 0, `${title}: not one chunk byte`);
+    t.equal(cost.collections, 0, `${title}: no collection`);
+    return cost;
+  };
+}

@@ -1,5 +1,5 @@
 // Limits of a hub for each board, sized for the memory its XS machine is given (`creation` in the
-// board's manifest). Imported by the programs of the boards; host-tests/xs/budget-boards.ts holds
+// board's manifest). Imported by the programs of the boards; host-tests/xs/boards.test.ts holds
 // each of them inside its machine, and `npm run budget` prints what is left.
 //
 // How the numbers were chosen. Connections: what the board's lwIP opens. An inbox holds one packet,

@@ -1,5 +1,5 @@
 // The boards, as their XS machines see them: what memory `creation` gives, which limits hub and
-// sensor have there, and what else lives in the machine. Read by budget-boards.ts.
+// sensor have there, and what else lives in the machine. Read by boards.test.ts.
 
 import {
   ESP32C3_LIMITS, ESP32_LIMITS, ESP32_RAISED_LIMITS, ESP8266_LIMITS,

@@ -1,6 +1,6 @@
 // A hub and a sensor at full load, by packets through sink links: every client connected with a
 // will, every session taken, every subscription and retained message at full size, queues full.
-// Throws where the load is not what it claims to be. Used by budget-boards.ts, in XS.
+// Throws where the load is not what it claims to be. Used by measure-board.ts, in XS.
 
 import { Broker } from '../../src/broker/broker.js';
 import { DROPPED_RETAINED_FULL } from '../../src/broker/counters.js';

@@ -1,6 +1,6 @@
 // Limits of a sensor's client for each board, sized for the memory its XS machine is given
 // (`creation` in the board's manifest). Imported by the programs of the boards;
-// host-tests/xs/budget-boards.ts holds each of them inside its machine.
+// host-tests/xs/boards.test.ts holds each of them inside its machine.
 //
 // A sensor sends small messages and hears little, so its queue takes what memory there is: a
 // reading is two messages of two blocks each, and one every ten seconds makes 720 an hour.

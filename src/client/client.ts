@@ -241,12 +241,16 @@ export class Client {
    * if need be, or NONE.
    */
   reserve(byteCount: number): number {
+    return this.reserveAnswer(byteCount + this.limits.acknowledgementBytes);
+  }
+
+  /** The same for an answer, or PINGREQ, which may use that room. */
+  reserveAnswer(byteCount: number): number {
     const outbox = this.memory.outbox;
-    const wanted = byteCount + this.limits.acknowledgementBytes;
-    const at = outbox.reserve(wanted);
+    const at = outbox.reserve(byteCount);
     if (at !== NONE || this.link === null) return at;
     this.#write(this.link);
-    return outbox.reserve(wanted);
+    return outbox.reserve(byteCount);
   }
 
   /** A packet was written into the outbox, up to `end`: it goes out with the next flush. */
@@ -265,14 +269,6 @@ export class Client {
   #wakeUp(): void {
     this.#dirty = true;
     this.options.wake();
-  }
-
-  /** Whether `byteCount` bytes of an answer fit into the outbox, after a flush if need be. */
-  hasRoom(byteCount: number): boolean {
-    const outbox = this.memory.outbox;
-    if (outbox.reserve(byteCount) !== NONE) return true;
-    if (this.link !== null) this.#write(this.link);
-    return outbox.reserve(byteCount) !== NONE;
   }
 
   #write(link: Link): void {
@@ -367,8 +363,9 @@ export class Client {
   #age(elapsedMs: number): void {
     const due = this.#keepAlive.age(elapsedMs, this.#receiver.isReading);
     if (due === GIVE_UP) this.lose(PING_TIMEOUT);
-    if (due !== PING || !this.hasRoom(EMPTY_PACKET_BYTES)) return;
-    const at = this.memory.outbox.reserve(EMPTY_PACKET_BYTES);
+    if (due !== PING) return;
+    const at = this.reserveAnswer(EMPTY_PACKET_BYTES);
+    if (at === NONE) return;
     this.sent(encodeEmpty(this.bytes, at, PINGREQ));
     this.#keepAlive.asked();
   }

@@ -5,8 +5,8 @@
 // the application does not take a message.
 
 import {
-  CONNACK, INCOMPLETE, OK, PINGRESP, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL,
-  SUBACK, TOO_LARGE, UNSUBACK,
+  CONNACK, INCOMPLETE, NONE, OK, PINGRESP, PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBLISH, PUBREC,
+  PUBREL, SUBACK, TOO_LARGE, UNSUBACK,
 } from '../wire/codes.js';
 import { decode } from '../wire/decode.js';
 import { packetBytes, REMAINING_LENGTH_MAX, SHORT_PACKET_BYTES } from '../wire/encode.js';
@@ -116,7 +116,7 @@ export class Receiver {
     if ((packet.type === CONNACK) !== (client.state === CONNECTING)) return PROTOCOL_ERROR;
     const decoded = decode(client.bytes, packet);
     if (decoded !== OK) return decoded;
-    if (this.#mayNeedAnswer() && !client.hasRoom(SHORT_PACKET_BYTES)) {
+    if (this.#mayNeedAnswer() && client.reserveAnswer(SHORT_PACKET_BYTES) === NONE) {
       return this.#stall(OWN_OUTBOX, at);
     }
     const link = client.link;
@@ -170,7 +170,7 @@ export class Receiver {
     const client = this.#client;
     const packet = client.packet;
     if (packet.type !== PUBLISH || client.state !== CONNECTED) return TOO_LARGE;
-    if (!client.hasRoom(SHORT_PACKET_BYTES)) return this.#stall(OWN_OUTBOX, at);
+    if (client.reserveAnswer(SHORT_PACKET_BYTES) === NONE) return this.#stall(OWN_OUTBOX, at);
     const outcome = skipPublish(client, at, end);
     if (outcome !== OK) return outcome;
     this.#skipBytes = packet.end - at;

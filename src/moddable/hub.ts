@@ -15,7 +15,7 @@ import { DHT22, type DHT22Sensor } from '../sensor/dht22.js';
 import { TcpBroker, type BrokerIo } from './tcp-broker.js';
 import { Ticker } from './ticker.js';
 
-/** What the hub asks of its network; src/moddable/network.ts is one. */
+/** What the hub asks of its network; network/network.ts is one. */
 export interface ProgramNetwork {
   start(): void;
   close(): void;

@@ -1,5 +1,5 @@
 // Time for the core, and turns, on a board: one timer that fires four times a second, or as soon as
-// it can while a turn is wanted. Called by links.ts.
+// it can while a turn is wanted. Called by tcp-links.ts.
 //
 // The timer is made once. Within its own callback it may be given another pace only with a first
 // wait as long as the others: with two different ones the simulator on Linux leaves a timer behind

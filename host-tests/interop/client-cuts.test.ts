@@ -28,7 +28,10 @@ interface Kind {
 }
 
 const KINDS: readonly Kind[] = [
-  { name: 'Mosquitto', skip, keepsOrder: false, open: (t) => Mosquitto.open(t) },
+  // A window that nobody fills: with its own of 20, Mosquitto 2.0.11 may send a new message before those that wait for
+  // room, also to a house whose link holds. Below our receiveMax of 1,024.
+  { name: 'Mosquitto', skip, keepsOrder: false,
+    open: (t) => Mosquitto.open(t, () => ['max_inflight_messages 1000']) },
   { name: 'our broker', skip: false, keepsOrder: true, open: (t) => OurBroker.open(t, '--max-queued', '20000') },
 ];
 

@@ -35,11 +35,20 @@ interface Kind {
   name: string;
   skip: string | false;
   open: (owner: Test) => Promise<BrokerProcess>;
+  /**
+   * As `open`, and it sends in order however much a subscriber has yet to get. Mosquitto 2.0.11, as it comes, does not:
+   * its window of 20 is counted twice, by a quota and by places in a list, and when acknowledgements of QoS 1 come
+   * before older ones of QoS 2 the two differ. Then a new message goes out before those that wait for room, the end
+   * of `flush` too. With a window without bounds nothing ever waits for room, and the order is that of the publisher.
+   */
+  openInOrder: (owner: Test) => Promise<BrokerProcess>;
 }
 
 const KINDS: readonly Kind[] = [
-  { name: 'Mosquitto', skip, open: (owner) => Mosquitto.open(owner) },
-  { name: 'our broker', skip: false, open: (owner) => OurBroker.open(owner) },
+  { name: 'Mosquitto', skip, open: (owner) => Mosquitto.open(owner),
+    openInOrder: (owner) => Mosquitto.open(owner, () => ['max_inflight_messages 0']) },
+  { name: 'our broker', skip: false, open: (owner) => OurBroker.open(owner),
+    openInOrder: (owner) => OurBroker.open(owner) },
 ];
 
 /** One client publishes behind all that went before: when another has this, it has that, too. */
@@ -68,7 +77,7 @@ function numbers(first: number, last: number): string[] {
   return Array.from({ length: last - first + 1 }, (_, i) => String(first + i));
 }
 
-for (const { name, skip, open } of KINDS) {
+for (const { name, skip, open, openInOrder } of KINDS) {
   const options = { skip, buffered: true };
 
   for (const protocolLevel of [4, 3]) {
@@ -90,7 +99,7 @@ for (const { name, skip, open } of KINDS) {
   }
 
   t.test(`${name}: 1,000 messages of each QoS, each once and in order`, options, async (t) => {
-    const { port } = await open(t);
+    const { port } = await openInOrder(t);
     const all = await reader(t, port, 'n/#', 2);
     const publisher = await WatchedClient.open(t, port);
     for (const number of numbers(1, 1000)) {
@@ -263,6 +272,10 @@ for (const { name, skip, open } of KINDS) {
       await publisher.publish('s/1', large, 1);
       await publisher.publish('s/2', large, 2);
       await publisher.publish('s/small', number, Number(number) % 3 === 0 ? 1 : 2);
+      // The reader keeps up, so that nothing waits for room in Mosquitto's window, where it may be passed: the broker
+      // that has what the reader sent last has all its acknowledgements of before, too.
+      await small.event(new RegExp(`^message .* s/small ${number}$`));
+      await small.publish('read', number, 1);
     }
     await flush(publisher, small);
     t.strictSame(small.texts('s/small'), numbers(1, 40));

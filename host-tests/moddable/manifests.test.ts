@@ -6,7 +6,7 @@ import t from 'tap';
 import { ESP32C3_LIMITS, ESP32_LIMITS, ESP32_RAISED_LIMITS, ESP8266_LIMITS } from '../../src/board-limits.js';
 import { hubLimits, sensorLimits } from '../../src/moddable/settings.js';
 import { BOARDS } from '../xs/boards.js';
-import { generateForBoard, linkForBoard, missing, root, warnings } from './mcconfig.js';
+import { linkForBoard, missing, root, warnings } from './mcconfig.js';
 
 interface Manifest {
   include?: string | string[];
@@ -78,22 +78,29 @@ const moduleOf = (file: string): string => relative(source, file).replaceAll('\\
 
 interface Program {
   folder: string;
-  main: string;
+  /** The module from which all others of ours are taken. */
+  entry: string;
   platforms: readonly string[];
 }
 
+const BOARD_PLATFORMS = ['esp32', 'esp32/nodemcu', 'esp32/esp32c3', 'esp32/esp32c3_cdc', 'esp', 'esp/nodemcu'];
+const SIMULATORS = ['lin', 'mac', 'win'];
+
 const PROGRAMS: readonly Program[] = [
-  { folder: '.', main: 'moddable/hub-main', platforms: ['esp32', 'esp32/nodemcu', 'esp32/esp32c3', 'esp', 'lin'] },
-  { folder: 'boards/sensor', main: 'moddable/sensor-main',
-    platforms: ['esp32', 'esp32/nodemcu', 'esp32/esp32c3', 'esp', 'lin'] },
-  { folder: 'boards/esp32-16-clients', main: 'moddable/hub-main', platforms: ['esp32', 'esp32/nodemcu'] },
+  { folder: '.', entry: 'moddable/hub-main', platforms: [...BOARD_PLATFORMS, ...SIMULATORS] },
+  { folder: 'boards/sensor', entry: 'moddable/sensor-main', platforms: [...BOARD_PLATFORMS, ...SIMULATORS] },
+  { folder: 'boards/esp32-16-clients', entry: 'moddable/hub-main', platforms: ['esp32', 'esp32/nodemcu'] },
+  // Programs of others, by the manifests that we give them.
+  { folder: 'host-tests/moddable/programs/mqtt-client-419', entry: 'moddable/faces/mqtt-client-419',
+    platforms: ['esp32', 'esp', ...SIMULATORS] },
+  { folder: 'host-tests/moddable/programs/mqtt-server', entry: 'moddable/faces/mqtt-server',
+    platforms: ['esp32', 'esp', ...SIMULATORS] },
 ];
 
-for (const { folder, main, platforms } of PROGRAMS) {
+for (const { folder, entry, platforms } of PROGRAMS) {
   for (const platform of platforms) {
     t.test(`${folder} for ${platform}: every module that is needed is named and preloaded, and no other`, (t) => {
       const { modules, preload, creation } = flatten(join(root, folder, 'manifest.json'), platform);
-      t.equal(creation['main'], main);
       const needed = new Set<string>();
       const visit = (name: string): void => {
         if (needed.has(name)) return;
@@ -104,11 +111,13 @@ for (const { folder, main, platforms } of PROGRAMS) {
         // Relative imports are resolved by the names of modules, not of files: a simulated one has another's name.
         for (const imported of imports(file)) visit(moduleOf(imported));
       };
-      visit(main);
-      needed.delete(main); // runs on the board
-      const simulated = platform === 'lin' ? ['moddable/dht22/capture', 'sensor/simulated-dht22'] : [];
+      visit(entry);
+      if (entry.endsWith('-main')) t.equal(creation['main'], entry);
+      if (creation['main'] === entry && !preload.has(entry)) needed.delete(entry); // all of it runs on the board
+      const simulated = SIMULATORS.includes(platform) ? ['moddable/dht22/capture', 'sensor/simulated-dht22'] : [];
       t.same([...needed].filter((name) => !preload.has(name) && !simulated.includes(name)), [], 'preloaded');
-      t.same([...preload].filter((name) => !needed.has(name)), [], 'preloaded, but not needed');
+      t.same([...preload].filter((name) => (modules.get(name) ?? source).startsWith(source) && !needed.has(name)), [],
+        'preloaded, but not needed');
       t.end();
     });
   }
@@ -117,9 +126,11 @@ for (const { folder, main, platforms } of PROGRAMS) {
 t.test('every board has its limits, and the memory that its budget counts on', (t) => {
   const targets = [
     { folder: '.', platform: 'esp', name: 'ESP8266', limits: ESP8266_LIMITS },
+    { folder: '.', platform: 'esp/nodemcu', name: 'ESP8266', limits: ESP8266_LIMITS },
     { folder: '.', platform: 'esp32', name: 'ESP32', limits: ESP32_LIMITS },
     { folder: '.', platform: 'esp32/nodemcu', name: 'ESP32', limits: ESP32_LIMITS },
     { folder: '.', platform: 'esp32/esp32c3', name: 'ESP32-C3', limits: ESP32C3_LIMITS },
+    { folder: '.', platform: 'esp32/esp32c3_cdc', name: 'ESP32-C3', limits: ESP32C3_LIMITS },
     { folder: 'boards/esp32-16-clients', platform: 'esp32', name: 'ESP32, 16 clients', limits: ESP32_RAISED_LIMITS },
   ];
   for (const { folder, platform, name, limits } of targets) {
@@ -143,16 +154,26 @@ if (why !== '') {
   t.pass(`the modules of no board were linked: ${why}`);
 } else {
   t.setTimeout(600_000); // the first time; later only what has changed is compiled again
-  for (const { folder, platforms } of PROGRAMS) {
-    for (const platform of platforms.filter((one) => one !== 'lin')) {
-      // A nodemcu is an ESP32 with another `creation`, and so is the one with 16 clients: the same modules.
-      const linked = folder !== 'boards/esp32-16-clients' && platform !== 'esp32/nodemcu';
-      t.test(`${folder} ${linked ? 'compiles and links' : 'is understood'} for ${platform}`, { timeout: 240_000 },
-        async (t) => {
-          const { log, failed } = await (linked ? linkForBoard : generateForBoard)(folder, platform);
-          t.notOk(failed, failed ? log.slice(-4000) : 'done');
-          t.same(warnings(log), []);
-        });
+  for (const { folder, entry, platforms } of PROGRAMS) {
+    for (const platform of platforms.filter((one) => !SIMULATORS.includes(one))) {
+      // As the README builds it, with the debugger, on the board that most have; all others as they are released.
+      const build = folder === '.' && platform === 'esp32' ? 'debug' : 'release';
+      t.test(`${folder} compiles and links for ${platform}, ${build}`, { timeout: 240_000 }, async (t) => {
+        const { log, failed, modules, defines } = await linkForBoard(folder, platform, build);
+        t.notOk(failed, failed ? log.slice(-4000) : 'done');
+        t.same(warnings(log), []);
+        t.ok(modules.includes(entry));
+        // The SDK's set-up joins the network by itself, before the program and not again: two would disturb each other.
+        t.equal(modules.includes('setup/network'), !entry.endsWith('-main'), 'in programs of others only');
+        t.match(defines, /^#define MODDEF_TASK_QUEUELENGTH \(40\)$/m, 'a wide fan-out does not lock an ESP32');
+        if (platform.startsWith('esp32') && entry.endsWith('-main')) {
+          t.match(defines, /^CONFIG_ESP_TASK_WDT_PANIC=y$/m, 'the watchdog is on');
+          t.match(defines, /^CONFIG_ESP_TASK_WDT_EN=y$/m);
+          const { connectionsMax } = hubLimits(flatten(join(root, folder, 'manifest.json'), platform).config);
+          const [, opened = '16'] = /^CONFIG_LWIP_MAX_ACTIVE_TCP=(\d+)$/m.exec(defines) ?? [];
+          t.ok(Number(opened) >= connectionsMax, `lwIP opens ${opened} connections, the broker ${connectionsMax}`);
+        }
+      });
     }
   }
 }

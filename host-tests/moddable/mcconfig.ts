@@ -1,7 +1,7 @@
 // Moddable's tools, for the tests of manifests and programs: builds our programs with the SDK that MODDABLE points to.
 // What is built stays in `.cache`, so that only what has changed is built again.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
 
 declare const HOST_TESTS: string;
@@ -24,7 +24,7 @@ export function tool(name: string): string {
   return join(sdk ?? '', 'build', 'bin', hosts[process.platform] ?? '', 'release', name);
 }
 
-/** An environment in which mcconfig finds its tools, and stand-ins for the chip makers' packages, which are not used. */
+/** An environment in which mcconfig finds its tools, and stand-ins for the chip makers' packages, which nobody uses. */
 function environment(): NodeJS.ProcessEnv {
   const nothing = join(cache, 'no-chip-sdk');
   if (!existsSync(join(nothing, 'export.sh'))) {
@@ -82,30 +82,41 @@ export async function buildForSimulator(
   return { ...built, failed: built.failed || !existsSync(library), library };
 }
 
-/** Generates the makefile of the program of `folder` for a board, and nothing more. */
-export async function generateForBoard(folder: string, platform: string): Promise<Built> {
-  const out = join(cache, 'boards');
-  mkdirSync(out, { recursive: true });
-  const { log } = await run(tool('mcconfig'), ['-m', '-p', platform, '-t', 'nothing', '-o', out], join(root, folder));
-  // There is no target of that name, and so make ends. All else is an error of the manifests.
-  return { log, failed: !/No rule to make target .?nothing/.test(log) };
+export interface Linked extends Built {
+  /** The modules that went into it, by their names. */
+  modules: string[];
+  /** What the C of the SDK is compiled with: its defines and, for ESP32, the configuration of ESP-IDF. */
+  defines: string;
 }
 
 /**
- * Generates the makefile, and makes all of it that needs no compiler for the
+ * Generates the makefile of the program of `folder` for a board, and makes all of it that needs no compiler for the
  * chip: each module compiled, all linked, preloaded and frozen as they would be in flash.
  */
-export async function linkForBoard(folder: string, platform: string): Promise<Built> {
-  const generated = await generateForBoard(folder, platform);
-  if (generated.failed) return generated;
-  const made = join(cache, 'boards', 'tmp', ...platform.split('/'), 'release', nameOf(folder));
-  const chip = platform === 'esp32/esp32c3' ? 'esp32c3' : 'esp32';
+export async function linkForBoard(
+  folder: string, platform: string, build: 'debug' | 'release',
+): Promise<Linked> {
+  const out = join(cache, 'boards');
+  mkdirSync(out, { recursive: true });
+  const made = join(out, 'tmp', ...platform.split('/'), build, nameOf(folder));
+  const linked = join(made, 'mc.xs.c');
+  const generated = await run(tool('mcconfig'),
+    [...build === 'debug' ? ['-d'] : [], '-m', '-p', platform, '-t', 'nothing', '-o', out], join(root, folder));
+  // There is no target of that name, and so make ends. All else is an error of the manifests.
+  if (!/No rule to make target .?nothing/.test(generated.log)) {
+    return { ...generated, failed: true, modules: [], defines: '' };
+  }
+  const chip = platform.startsWith('esp32/esp32c3') ? 'esp32c3' : 'esp32';
   const header = join(made, `xsProj-${chip}`, 'build', 'config', 'sdkconfig.h');
   mkdirSync(dirname(header), { recursive: true });
   writeFileSync(header, '');
-  const linked = join(made, 'mc.xs.c');
   const built = await run('make', ['-o', header, '-f', join(made, 'makefile'), linked], join(root, folder));
-  return { log: generated.log + built.log, failed: built.failed || !existsSync(linked) };
+  const text = (name: string): string => existsSync(join(made, name)) ? readFileSync(join(made, name), 'utf8') : '';
+  return {
+    log: generated.log + built.log, failed: built.failed || !existsSync(linked),
+    modules: [...text('makefile').matchAll(/^\s*\$\(MODULES_DIR\)\/(\S+)\.xsb\b/gm)].map(([, name]) => name!),
+    defines: text('mc.defines.h') + text(join(`xsProj-${chip}`, 'sdkconfig.mc')),
+  };
 }
 
 /** Warnings of the linker and the compiler about modules of ours, which would take memory on a board. */

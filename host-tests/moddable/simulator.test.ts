@@ -1,130 +1,25 @@
-// Hub and sensor as their manifests build them, in Moddable's simulator on Linux: real XS, real sockets of the SDK, over
-// loopback, against Mosquitto's tools, MQTT.js and peers that break rules. Needs MODDABLE, Xvfb and Mosquitto's tools.
+// Hub and sensor as their manifests build them, in Moddable's simulator on Linux: real XS, real sockets of the SDK,
+// over loopback, against Mosquitto's tools, MQTT.js and peers that break rules. Needs MODDABLE, Xvfb and Mosquitto's tools.
 import t, { type Test } from 'tap';
-import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { IClientOptions } from 'mqtt';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hubLimits } from '../../src/moddable/settings.js';
-import { Changes, Child, run, within, type Owner } from '../node/children.js';
+import { run, type Child } from '../node/children.js';
 import { RawClient } from '../node/raw-client.js';
 import { connect, packet, publish, subscribe } from '../support/packets.js';
-import { buildForSimulator, missing, tool, warnings } from './mcconfig.js';
+import { buildForSimulator, warnings } from './mcconfig.js';
+import { accepting, Display, Ends, missingForSimulator, Peer, WAIT_MS } from './simulator.js';
 
 const PORT = 18_853;
 /** A packet is at most so large. */
 const { packetBytesMax } = hubLimits({ board: 'simulator' });
 const LARGE = 'x'.repeat(packetBytesMax - 24);
-const WAIT_MS = 20_000;
 /** After a reset an lwIP of a board, and the simulator, see it within this. */
 const SETTLE_MS = 500;
 
 /** Ends what runs through all tests. */
-const ends: (() => unknown)[] = [];
-const owner: Owner = { teardown: (end) => ends.push(end) };
-
-interface Message {
-  topic: string;
-  text: string;
-  qos: number;
-  retain: boolean;
-}
-
-/** An MQTT.js client and all it receives. */
-class Peer {
-  readonly client: MqttClient;
-  readonly messages: Message[] = [];
-  closed = false;
-  readonly #changes = new Changes();
-
-  private constructor(options: IClientOptions) {
-    this.client = mqtt.connect({ host: '127.0.0.1', port: PORT, protocolVersion: 4, reconnectPeriod: 0, ...options });
-    this.client.on('error', () => {});
-    this.client.on('message', (topic, payload, { qos, retain }) => {
-      this.messages.push({ topic, text: payload.toString(), qos, retain });
-      this.#changes.signal();
-    });
-    this.client.on('close', () => {
-      this.closed = true;
-      this.#changes.signal();
-    });
-    owner.teardown(() => this.client.endAsync(true));
-  }
-
-  static async connected(options: IClientOptions = {}): Promise<Peer> {
-    const peer = new Peer(options);
-    await within(new Promise((resolve) => peer.client.once('connect', resolve)), 'CONNACK', WAIT_MS);
-    return peer;
-  }
-
-  async subscribed(filter: string, qos: 0 | 1 | 2): Promise<this> {
-    await within(this.client.subscribeAsync(filter, { qos }), `SUBACK for ${filter}`, WAIT_MS);
-    return this;
-  }
-
-  async publish(topic: string, payload: string, qos: 0 | 1 | 2, retain = false): Promise<void> {
-    await within(this.client.publishAsync(topic, payload, { qos, retain }), `the end of ${topic}`, WAIT_MS);
-  }
-
-  async until(condition: () => boolean, what: string): Promise<void> {
-    await this.#changes.until(condition, () => `${what}; ${JSON.stringify(this.messages.slice(-5))}`, WAIT_MS);
-  }
-
-  async end(): Promise<void> {
-    await within(this.client.endAsync(), 'the end of a client', WAIT_MS);
-  }
-}
-
-/** Starts the simulator with a program; each has settings of its own, or one would start the other's program. */
-function simulate(display: string, library: string): Child {
-  const settings = mkdtempSync(join(tmpdir(), 'maisonnette-simulator-'));
-  mkdirSync(join(settings, 'tech.moddable.mcsim'));
-  const child = new Child(owner, 'env',
-    [`DISPLAY=:${display}`, `XDG_CONFIG_HOME=${settings}`, `HOME=${settings}`, tool('mcsim'), library]);
-  owner.teardown(async () => {
-    await child.kill();
-    rmSync(settings, { recursive: true, force: true });
-  });
-  return child;
-}
-
-/** A display for the simulator, which it does not do without; resolves to its number. */
-async function screen(): Promise<string> {
-  for (let number = 80; number < 100; number++) {
-    const child = new Child(owner, 'Xvfb', [`:${number}`, '-screen', '0', '1024x768x24', '-nolisten', 'tcp']);
-    let ended = false;
-    child.exit.then(() => ended = true, () => ended = true); // the number is in use
-    for (const endMs = Date.now() + WAIT_MS; !ended && Date.now() < endMs; await sleep(50)) {
-      if (existsSync(`/tmp/.X11-unix/X${number}`) && !ended) return String(number);
-    }
-  }
-  throw new Error('Xvfb does not start');
-}
-
-async function tools(): Promise<string> {
-  const why = missing();
-  if (why !== '') return why;
-  if (process.platform !== 'linux') return 'the simulator is driven on Linux only';
-  for (const [program, ...args] of [['Xvfb', '-help'], ['mosquitto_sub', '--help'], ['mosquitto_pub', '--help']]) {
-    const found = await run(owner, program!, args, '').then(() => true, () => false);
-    if (!found) return `no ${program} on this machine (Debian: xvfb, mosquitto-clients)`;
-  }
-  return '';
-}
-
-async function accepting(port: number): Promise<void> {
-  const endMs = Date.now() + 4 * WAIT_MS;
-  for (;;) {
-    try {
-      (await RawClient.open({ teardown() {} }, port)).socket.destroy();
-      return;
-    } catch (error) {
-      if (Date.now() > endMs) throw error;
-      await sleep(200);
-    }
-  }
-}
+const ends = new Ends();
+const peer = (options: IClientOptions = {}): Promise<Peer> => Peer.connected(ends, { port: PORT, ...options });
 
 function testHub(whole: Test, hub: Child, sensor: () => Child): void {
   const test = (title: string, body: (t: Test) => Promise<void>): void => {
@@ -135,9 +30,9 @@ function testHub(whole: Test, hub: Child, sensor: () => Child): void {
   };
 
   test('every QoS to every QoS, between MQTT.js clients', async (t) => {
-    const reader = await Peer.connected();
+    const reader = await peer();
     for (const qos of [0, 1, 2] as const) await reader.subscribed(`q/${qos}/#`, qos);
-    const writer = await Peer.connected();
+    const writer = await peer();
     const wanted: string[] = [];
     for (const granted of [0, 1, 2]) {
       for (const qos of [0, 1, 2] as const) {
@@ -164,7 +59,7 @@ function testHub(whole: Test, hub: Child, sensor: () => Child): void {
   });
 
   test('a will, when its client is lost with bytes unread; what it had sent comes first', async (t) => {
-    const reader = await (await Peer.connected()).subscribed('wills/#', 1);
+    const reader = await (await peer()).subscribed('wills/#', 1);
     const lost = await RawClient.open(t, PORT);
     lost.send(connect({ clientId: 'lost', will: { topic: 'wills/lost', payload: 'gone', qos: 1 } }));
     await lost.packet(/^CONNACK/, WAIT_MS);
@@ -175,8 +70,8 @@ function testHub(whole: Test, hub: Child, sensor: () => Child): void {
   });
 
   test('an identifier that is taken over', async () => {
-    const first = await Peer.connected({ clientId: 'twice' });
-    const second = await Peer.connected({ clientId: 'twice' });
+    const first = await peer({ clientId: 'twice' });
+    const second = await peer({ clientId: 'twice' });
     await first.until(() => first.closed, 'the first to be closed');
     await second.subscribed('takeover', 1);
     await second.publish('takeover', 'mine', 1);
@@ -185,7 +80,7 @@ function testHub(whole: Test, hub: Child, sensor: () => Child): void {
   });
 
   test('packets too large, and peers that speak something else, end their own connection', async (t) => {
-    const reader = await (await Peer.connected()).subscribed('large', 0);
+    const reader = await (await peer()).subscribed('large', 0);
     const largest = await RawClient.connected(t, PORT, { clientId: 'largest' });
     largest.send(publish('large', LARGE));
     await reader.until(() => reader.messages.length === 1, 'a message of almost the largest size');
@@ -207,7 +102,7 @@ function testHub(whole: Test, hub: Child, sensor: () => Child): void {
     deaf.send(subscribe(1, ['flood/#', 0]));
     await deaf.packet(/^SUBACK/, WAIT_MS);
     deaf.socket.pause();
-    const writer = await (await Peer.connected()).subscribed('flood/end', 1);
+    const writer = await (await peer()).subscribed('flood/end', 1);
     for (let i = 0; i < 200; i++) writer.client.publish(`flood/${i % 8}`, LARGE);
     await writer.publish('flood/end', 'here', 1);
     deaf.socket.resetAndDestroy();
@@ -217,8 +112,8 @@ function testHub(whole: Test, hub: Child, sensor: () => Child): void {
     await writer.end();
   });
 
-  test('50 clients come and go, each hears itself; places and memory are free again', async (t) => {
-    const watch = await (await Peer.connected()).subscribed('$SYS/broker/clients/connected', 0);
+  test('50 clients come and go, each hears itself; their places are free again', async (t) => {
+    const watch = await (await peer()).subscribed('$SYS/broker/clients/connected', 0);
     for (let i = 0; i < 50; i++) {
       const client = await RawClient.open(t, PORT);
       client.send(connect({ clientId: `passing-${i}` }), subscribe(1, [`passing/${i}`, 1]), publish(`passing/${i}`, 'hello'));
@@ -227,9 +122,12 @@ function testHub(whole: Test, hub: Child, sensor: () => Child): void {
       client.socket.destroy();
     }
     await sleep(SETTLE_MS);
-    const all = await Promise.all(Array.from({ length: 5 }, (_, i) => Peer.connected({ clientId: `at-once-${i}` })));
-    t.equal(all.length, 5, 'five more at once, beside the watching one and the sensor');
-    await Promise.all([...all, watch].map((peer) => peer.end()));
+    const all = await Promise.all(Array.from({ length: 5 }, (_, i) => peer({ clientId: `at-once-${i}` })));
+    t.equal(all.length, 5, 'five more at once, beside the watching one');
+    await watch.until(() => watch.messages.at(-1)?.text === '6', 'six clients in $SYS');
+    await Promise.all(all.map((peer) => peer.end()));
+    await watch.until(() => watch.messages.at(-1)?.text === '1', 'one client in $SYS');
+    await watch.end();
   });
 
   test('$SYS tells of the board', async (t) => {
@@ -242,7 +140,7 @@ function testHub(whole: Test, hub: Child, sensor: () => Child): void {
 
   test('the hub and a sensor beside it publish their rooms', async (t) => {
     const child = sensor();
-    const reader = await (await Peer.connected()).subscribed('maison/#', 1);
+    const reader = await (await peer()).subscribed('maison/#', 1);
     const latest = (topic: string): string => reader.messages.filter((one) => one.topic === topic).at(-1)?.text ?? '';
     for (const piece of ['salon', 'chambre']) {
       await reader.until(() => latest(`maison/${piece}/etat`) === 'en-ligne' &&
@@ -256,16 +154,14 @@ function testHub(whole: Test, hub: Child, sensor: () => Child): void {
   });
 }
 
-const why = await tools();
+const why = await missingForSimulator();
 if (why !== '') {
   process.stderr.write(`not run: hub and sensor in the simulator: ${why}\n`);
   t.pass(`hub and sensor did not run in the simulator: ${why}`);
 } else {
   t.setTimeout(600_000); // the first time; later only what has changed is built again
   t.test('as built by their manifests', { timeout: 600_000 }, async (t) => {
-    t.teardown(async () => {
-      for (const end of ends.reverse()) await end();
-    });
+    t.teardown(() => ends.all());
     const settings = [`port=${PORT}`];
     const hub = await buildForSimulator('.', 'simulator', [...settings, 'piece=salon']);
     const sensor = await buildForSimulator('boards/sensor', 'simulator',
@@ -274,11 +170,11 @@ if (why !== '') {
     t.notOk(sensor.failed, sensor.failed ? sensor.log.slice(-4000) : 'the sensor is built');
     t.same([...warnings(hub.log), ...warnings(sensor.log)], []);
     if (!hub.failed && !sensor.failed) {
-      const display = await screen();
-      const running = simulate(display, hub.library);
+      const display = await Display.open(ends);
+      const running = display.simulate(hub.library);
       await accepting(PORT);
       let other: Child | undefined;
-      testHub(t, running, () => other ??= simulate(display, sensor.library));
+      testHub(t, running, () => other ??= display.simulate(sensor.library));
     }
   });
 }

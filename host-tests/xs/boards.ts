@@ -1,58 +1,69 @@
-// The boards, as their XS machines see them: what memory `creation` gives, which limits hub and
-// sensor have there, and what else lives in the machine. Read by boards.test.ts.
-
-import {
-  ESP32C3_LIMITS, ESP32_LIMITS, ESP32_RAISED_LIMITS, ESP8266_LIMITS,
-} from '../../src/board-limits.js';
-import { ESP32_CLIENT_LIMITS, ESP8266_CLIENT_LIMITS } from '../../src/client/board-limits.js';
+// The boards, as their manifests have them: what memory `creation` gives the XS machine, and, by the name in `config`,
+// which limits hub and sensor have there. Read by boards.test.ts and board-figures.ts.
 import type { ClientLimits } from '../../src/client/limits.js';
 import type { Limits } from '../../src/limits.js';
+import { hubLimits, sensorLimits } from '../../src/moddable/settings.js';
+import { settingsOf } from './manifests.js';
 
 /** Bytes of a slot in an XS of 32 bits. */
 export const SLOT_BYTES = 16;
 
-/** `creation` of a manifest, in bytes: one block for all (`static`), or a size for each. */
+/** `creation` of a manifest: one block for all, in bytes, or a size for each. */
 export type Creation =
   { readonly staticBytes: number; readonly stackSlots: number } |
   { readonly chunkBytes: number; readonly heapSlots: number; readonly stackSlots: number };
 
 export interface Board {
   readonly name: string;
+  /** Of the hub's manifest, and for which platform of mcconfig. */
+  readonly folder: string;
+  readonly platform: string;
+  readonly config: Readonly<Record<string, unknown>>;
   readonly creation: Creation;
   readonly hub: Readonly<Limits>;
-  /** Bytes of the payload of each retained message in the full load. */
-  readonly retainedPayloadBytes: number;
   readonly sensor: Readonly<ClientLimits>;
 }
 
-/**
- * What is not measured here: the program of the board, its sockets with their listener, timers and
- * callbacks. The machine itself, prepared for an ESP8266, has 28 slots and no chunk before them;
- * its tables of keys lie outside of what `creation` gives.
- */
-export const PROGRAM_SLOTS = 192;
-export const PROGRAM_CHUNK_BYTES = 1024;
+/** Bytes of the payload of each retained message in the full load. */
+export const RETAINED_PAYLOAD_BYTES = 128;
 
-/** What must be left of a machine, so that it collects seldom and a new connection finds room. */
+/** The machine before any program, on an ESP8266; its tables of keys lie outside of what `creation` gives. */
+export const MACHINE_SLOTS = 28;
+
+/**
+ * A socket of the SDK in the machine (modules/io/socket/lwip/tcp.c): an instance, a slot for the data of C, where it
+ * keeps its callbacks too, and its `target`. bare-sdk.ts has it of the same size.
+ */
+export const SOCKET_SLOTS = 3;
+
+/** The stack before any call: what the machine itself keeps there, and what a call from C takes. */
+export const STACK_BASE_SLOTS = 22;
+
+/** What must be left of a machine, for what lives but a moment, and so that it collects seldom. */
 export const RESERVE_BYTES = 4096;
 
-const ESP32_CREATION: Creation = { chunkBytes: 78_848, heapSlots: 4928, stackSlots: 512 };
-
 export const BOARDS: readonly Board[] = [
-  {
-    name: 'ESP8266', creation: { staticBytes: 32_768, stackSlots: 256 },
-    hub: ESP8266_LIMITS, retainedPayloadBytes: 128, sensor: ESP8266_CLIENT_LIMITS,
-  },
-  {
-    name: 'ESP32', creation: ESP32_CREATION,
-    hub: ESP32_LIMITS, retainedPayloadBytes: 128, sensor: ESP32_CLIENT_LIMITS,
-  },
-  {
-    name: 'ESP32-C3', creation: { staticBytes: 94_208, stackSlots: 384 },
-    hub: ESP32C3_LIMITS, retainedPayloadBytes: 128, sensor: ESP32_CLIENT_LIMITS,
-  },
-  {
-    name: 'ESP32, 16 clients', creation: { chunkBytes: 118_784, heapSlots: 2432, stackSlots: 512 },
-    hub: ESP32_RAISED_LIMITS, retainedPayloadBytes: 128, sensor: ESP32_CLIENT_LIMITS,
-  },
+  board('ESP8266', '.', 'esp'),
+  board('ESP32', '.', 'esp32'),
+  board('ESP32-C3', '.', 'esp32/esp32c3'),
+  board('ESP32, 16 clients', 'boards/esp32-16-clients', 'esp32'),
 ];
+
+function board(name: string, folder: string, platform: string): Board {
+  const { config, creation } = settingsOf(folder, platform);
+  return {
+    name, folder, platform, config,
+    creation: creationOf(creation), hub: hubLimits(config), sensor: sensorLimits(config),
+  };
+}
+
+/** `static` unless 0 is all there is; otherwise chunks and slots must be fixed, so that this is all there is. */
+export function creationOf(creation: Readonly<Record<string, unknown>>): Creation {
+  const { static: staticBytes, stack: stackSlots, chunk, heap } = creation as {
+    static: number; stack: number; chunk: { initial: number; incremental: number };
+    heap: { initial: number; incremental: number };
+  };
+  if (staticBytes > 0) return { staticBytes, stackSlots };
+  if (chunk.incremental !== 0 || heap.incremental !== 0) throw new Error('this machine has no size');
+  return { chunkBytes: chunk.initial, heapSlots: heap.initial, stackSlots };
+}

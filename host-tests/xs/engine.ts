@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join, relative } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 declare const HOST_TESTS: string;
 
@@ -117,7 +117,8 @@ async function compileAndLink(folder: string, width: string[]): Promise<string> 
   ];
   for (const name of await readdir(join(engine, 'sources'))) {
     const path = join(engine, 'sources', name);
-    if (name.endsWith('.c')) sources.push({ path, bytes: (await stat(path)).size, warnings: ['-w'] });
+    if (!name.endsWith('.c') || name === 'xsDefaults.c') continue; // the latter is part of host.c
+    sources.push({ path, bytes: (await stat(path)).size, warnings: ['-w'] });
   }
   sources.sort((a, b) => a.bytes - b.bytes);
   const objects: string[] = [];
@@ -135,11 +136,29 @@ async function compileAndLink(folder: string, width: string[]): Promise<string> 
   return program;
 }
 
-/** Bundles a TypeScript file into one script for xs-host, with tap.ts for `tap`, and resolves to its path. */
+/** What of bare-sdk.ts stands for which module of the SDK. */
+const SDK: Readonly<Record<string, string>> = {
+  'embedded:io/socket/listener': 'Listener', 'embedded:io/socket/tcp': 'TCP', 'embedded:io/socket/udp': 'UDP',
+  'mc/config': 'config', net: 'Net', preference: 'Preference', time: 'Time', timer: 'Timer', wifi: 'WiFi',
+};
+
+const bareSdk: Plugin = {
+  name: 'bare-sdk',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^[a-z]/ }, ({ path }) => Object.hasOwn(SDK, path) ? { path, namespace: 'sdk' } : undefined);
+    onLoad({ filter: /./, namespace: 'sdk' }, ({ path }) =>
+      ({ contents: `export { ${SDK[path]} as default } from './bare-sdk.ts';`, resolveDir: ownSources, loader: 'ts' }));
+  },
+};
+
+/**
+ * Bundles a TypeScript file into one script for xs-host, with tap.ts for `tap` and bare-sdk.ts for the SDK's modules,
+ * and resolves to its path.
+ */
 export async function bundleForXs(entry: string): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [entry], bundle: true, write: false, format: 'iife', target: 'es2022', platform: 'neutral',
-    alias: { tap: join(ownSources, 'tap.ts') }, logLevel: 'warning',
+    alias: { tap: join(ownSources, 'tap.ts') }, plugins: [bareSdk], logLevel: 'warning',
   });
   await mkdir(cache, { recursive: true });
   const name = relative(HOST_TESTS, entry).replace(/[\\/]/g, '-').replace(/\.ts$/, '.js');

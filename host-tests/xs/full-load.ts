@@ -1,145 +1,95 @@
-// A hub and a sensor at full load, by packets through sink links: every client connected with a
-// will, every session taken, every subscription and retained message at full size, queues full.
-// Throws where the load is not what it claims to be. Used by measure-board.ts, in XS.
-
-import { Broker } from '../../src/broker/broker.js';
+// Hub and sensor of a board at full load, by packets through their sockets: every client connected with a will, every
+// session taken, every subscription and retained message at full size, queues full. Throws where the load is not what
+// it claims to be. Used by measure-board.ts, in XS.
 import { DROPPED_RETAINED_FULL } from '../../src/broker/counters.js';
-import type { ClientLimits } from '../../src/client/limits.js';
-import { MqttClient } from '../../src/client/mqtt-client.js';
 import type { Limits } from '../../src/limits.js';
-import type { Link } from '../../src/link.js';
-import { SensorNode } from '../../src/room/sensor-node.js';
-import { DHT22 } from '../../src/sensor/dht22.js';
-import { frameOf, pulsesOf } from '../sensor/pulse-trains.js';
+import type { Hub } from '../../src/moddable/hub.js';
+import type { Sensor } from '../../src/moddable/sensor.js';
 import * as packets from '../support/packets.js';
-
-/** Takes everything and keeps nothing. */
-export class SinkLink implements Link {
-  readonly writableBytes = 65_536;
-
-  write(): void {}
-
-  setReading(): void {}
-
-  close(): void {}
-}
+import { Listener, turns, WiFi, type TCP } from './bare-sdk.js';
 
 const MEASURES = ['temperature', 'humidite', 'etat', 'pression'];
+/** Turns after which a socket that was ended is closed, and a network that came is in use. */
+const SETTLE_TURNS = 8;
 
 function topicOf(index: number): string {
   return `maison/piece-${index >> 2}/${MEASURES[index & 3]}`;
 }
 
 function check(holds: boolean, what: string): void {
-  if (!holds) throw new Error(`not at full load: ${what}`);
+  if (!holds) throw new Error(`not as it should be: ${what}`);
 }
 
-export class Hub {
-  readonly broker: Broker;
-  readonly #links: readonly Link[];
-
-  /** `links` are the sockets', so they are made before and by another. */
-  constructor(limits: Limits, links: readonly Link[]) {
-    this.broker = new Broker(limits, { random, version: 'maisonnette' });
-    this.#links = links;
-  }
-
-  fill(retainedPayloadBytes: number): void {
-    const { limits } = this.broker;
-    for (let session = limits.sessionsMax - 1; session >= 0; session--) this.#takeSession(session);
-    this.#retain('r'.repeat(retainedPayloadBytes));
-    this.#fillQueues();
-    this.#check();
-  }
-
-  /** A client with its share of subscriptions; the first ones stay connected. */
-  #takeSession(session: number): void {
-    const { limits } = this.broker;
-    const slot = this.broker.connected(this.#links[session % limits.clientsMax]!);
-    const clientId = `client-${session}`.padEnd(limits.clientIdBytesMax, '-');
-    const will = { topic: `maison/piece-${session}/etat`, payload: 'hors-ligne', retain: true };
-    this.#send(slot, packets.connect({ clientId, clean: false, will }));
-    for (let i = session; i < limits.subscriptionsMax; i += limits.sessionsMax) {
-      this.#send(slot, packets.subscribe(1, [topicOf(i), 1]));
-    }
-    if (session >= limits.clientsMax) this.#send(slot, packets.disconnect());
-  }
-
-  #send(slot: number, bytes: Uint8Array): void {
-    const { broker } = this;
-    for (let at = 0; at < bytes.length;) {
-      const count = Math.min(broker.room(slot), bytes.length - at);
-      check(count > 0, `no room for a packet of ${bytes.length} bytes`);
-      broker.bytes.set(bytes.subarray(at, at + count), broker.windowStart);
-      broker.received(slot, count);
-      at += count;
-    }
-    broker.flush();
-  }
-
-  #retain(payload: string): void {
-    const { retainedMax } = this.broker.limits;
-    const { broker } = this;
-    for (let i = 0; i < retainedMax; i++) {
-      this.#send(0, packets.publish(topicOf(i), payload, { retain: true }));
-    }
-    check(broker.counters[DROPPED_RETAINED_FULL] === 0, 'a retained message was refused');
-  }
-
-  /** Nobody acknowledges, so all of it stays. */
-  #fillQueues(): void {
-    const { limits } = this.broker;
-    for (let i = 0; i < 2 * limits.queuedMax; i++) {
-      const topic = packets.ascii(topicOf(i % limits.subscriptionsMax));
-      this.broker.publish(topic, packets.ascii('21.4'), 1, false);
-    }
-    this.broker.flush();
-  }
-
-  #check(): void {
-    const { limits, memory } = this.broker;
-    let clients = 0;
-    for (const { session } of memory.connections) if (session >= 0) clients++;
-    check(clients === limits.clientsMax, `${clients} clients`);
-    check(memory.sessions.count === limits.sessionsMax, `${memory.sessions.count} sessions`);
-    check(memory.subscriptions.count === limits.subscriptionsMax,
-      `${memory.subscriptions.count} subscriptions`);
-    check(memory.retained.count >= limits.retainedMax, `${memory.retained.count} retained`);
-    check(memory.deliveries.freeRows === 0 || memory.queued.blocks.freeCount < 2,
-      `${memory.deliveries.freeRows} rows and ${memory.queued.blocks.freeCount} blocks are free`);
-  }
+/** The access point is there; what follows from that follows. */
+export function networkComes(): void {
+  turns(SETTLE_TURNS);
+  WiFi.last.callback('gotIP');
+  turns(SETTLE_TURNS);
 }
 
-export class Sensor {
-  readonly node: SensorNode;
-  #nowMs = 0;
-
-  constructor(limits: ClientLimits, link: Link) {
-    const widths = pulsesOf(frameOf(652, 351));
-    const capture = {
-      capture(into: Uint8Array): number {
-        into.set(widths);
-        return widths.length;
-      },
-      close(): void {},
-    };
-    const sensor = new DHT22({ sensor: { io: capture }, now: () => this.#nowMs });
-    this.node = new SensorNode({
-      piece: 'salon', sensor,
-      client: (own) => new MqttClient({ ...own, clean: false, limits },
-        { open: () => link, random, wake: () => {} }),
-    });
+/** `limits` are the board's: those of the broker have room for the board's own topics too. */
+export function fillHub({ broker, local }: Hub, limits: Readonly<Limits>, retainedPayloadBytes: number): void {
+  let socket: TCP | undefined;
+  for (let session = limits.sessionsMax - 1; session >= 0; session--) socket = takeSession(limits, session);
+  const ownCount = local === undefined ? 0 : 3;
+  for (let i = 0; i < limits.retainedMax - ownCount; i++) {
+    socket!.receive(packets.publish(topicOf(i), 'r'.repeat(retainedPayloadBytes), { retain: true }));
   }
-
-  /** Readings without a broker, until the queue has dropped some for newer ones. */
-  fill(): void {
-    for (let i = 0; this.node.droppedCount === 0; i++) {
-      this.node.tick(this.#nowMs += 250);
-      check(i < 100_000, `${this.node.client.waitingCount} messages wait`);
-    }
+  for (let i = 0; i < 2 * limits.queuedMax; i++) { // nobody acknowledges, so all of it stays
+    const topic = packets.ascii(topicOf(i % limits.subscriptionsMax));
+    broker.publish(topic, packets.ascii('21.4'), 1, false);
   }
+  turns(SETTLE_TURNS);
+  comeAndGo(limits, socket!);
+  turns(SETTLE_TURNS);
+  checkHub(broker, limits);
 }
 
-function random(): number {
-  return 7;
+/** What makes the calls of the broker deepest, with everything full; in the end all is as it was. */
+function comeAndGo(limits: Readonly<Limits>, socket: TCP): void {
+  socket.receive(packets.publish(topicOf(0), '21.4', { qos: 2, id: 7, retain: true }));
+  socket.receive(packets.pubrel(7));
+  socket.receive(packets.unsubscribe(2, topicOf(0)));
+  socket.receive(packets.subscribe(3, [topicOf(0), 1])); // what is retained there is sent
+  let current = socket;
+  if (limits.connectionsMax > limits.clientsMax) current = takeSession(limits, 0); // taken over, with a will
+  current.lose();
+  turns(SETTLE_TURNS);
+  takeSession(limits, 0);
+}
+
+/** A client with its share of subscriptions; the last ones stay connected. */
+function takeSession(limits: Readonly<Limits>, session: number): TCP {
+  const socket = Listener.last.accept();
+  const clientId = `client-${session}`.padEnd(limits.clientIdBytesMax, '-');
+  const will = { topic: `maison/piece-${session}/etat`, payload: 'hors-ligne', retain: true };
+  socket.receive(packets.connect({ clientId, clean: false, will }));
+  for (let i = session; i < limits.subscriptionsMax; i += limits.sessionsMax) {
+    socket.receive(packets.subscribe(1, [topicOf(i), 1]));
+  }
+  if (session >= limits.clientsMax) {
+    socket.receive(packets.disconnect());
+    turns(SETTLE_TURNS);
+  }
+  return socket;
+}
+
+function checkHub({ memory, counters }: Hub['broker'], limits: Readonly<Limits>): void {
+  let clients = 0;
+  for (const { link, session } of memory.connections) if (link !== null && session >= 0) clients++;
+  check(clients === limits.clientsMax, `${clients} clients`);
+  check(memory.sessions.count === limits.sessionsMax, `${memory.sessions.count} sessions`);
+  check(memory.subscriptions.count === limits.subscriptionsMax, `${memory.subscriptions.count} subscriptions`);
+  check(memory.retained.count >= limits.retainedMax, `${memory.retained.count} retained`);
+  check(counters[DROPPED_RETAINED_FULL] === 0, 'a retained message was refused');
+  check(memory.deliveries.freeRows === 0 || memory.queued.blocks.freeCount < 2,
+    `${memory.deliveries.freeRows} rows and ${memory.queued.blocks.freeCount} blocks are free`);
+}
+
+/** Readings without a broker, until the queue has dropped some for newer ones. */
+export function fillSensor({ node }: Sensor): void {
+  for (let i = 0; node.droppedCount === 0; i++) {
+    turns(1);
+    check(i < 100_000, `${node.client.waitingCount} messages wait`);
+  }
 }

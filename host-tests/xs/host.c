@@ -11,6 +11,28 @@
 #include "xsAll.h"
 #include "xsScript.h"
 
+/*
+ * XS's table of what a linker may leave out, with functions of ours for two that are left out on a board:
+ * what gives each new function a `length` and a `name`. Until xs.stripFunctions both do their work.
+ */
+static int stripped = 0;
+
+static txSlot* newFunctionLength(txMachine* the, txSlot* instance, txNumber length)
+{
+	return stripped ? C_NULL : fxNewFunctionLength(the, instance, length);
+}
+
+static txSlot* newFunctionName(txMachine* the, txSlot* instance, txID id, txIndex index, txID former, txString prefix)
+{
+	return stripped ? C_NULL : fxNewFunctionName(the, instance, id, index, former, prefix);
+}
+
+#define fxNewFunctionLength newFunctionLength
+#define fxNewFunctionName newFunctionName
+#include "xsDefaults.c"
+#undef fxNewFunctionLength
+#undef fxNewFunctionName
+
 static int exitCode = 0;
 static int codeBytes = 0;
 
@@ -78,6 +100,23 @@ static void hostCollect(txMachine* the)
 	fxCollectGarbage(the);
 }
 
+static void hostStackSlots(txMachine* the)
+{
+	fxInteger(the, mxResult, the->stackTop - the->stack);
+	the->stackPeak = the->stack;
+}
+
+static void hostStackPeak(txMachine* the)
+{
+	fxInteger(the, mxResult, the->stackTop - the->stackPeak);
+}
+
+static void hostStripFunctions(txMachine* the)
+{
+	(void)the;
+	stripped = 1;
+}
+
 static const struct {
 	const char* name;
 	txCallback callback;
@@ -91,6 +130,9 @@ static const struct {
 	{ "collections", hostCollections, 0 },
 	{ "codeBytes", hostCodeBytes, 0 },
 	{ "collect", hostCollect, 0 },
+	{ "stackSlots", hostStackSlots, 0 },
+	{ "stackPeak", hostStackPeak, 0 },
+	{ "stripFunctions", hostStripFunctions, 0 },
 };
 
 static txID nameOf(txMachine* the, const char* name)

@@ -20,6 +20,15 @@ export interface XsHost {
   codeBytes(): number;
   /** Collects and compacts everything now. */
   collect(): void;
+  /** Slots on the stack now; from now on `stackPeak` counts anew. */
+  stackSlots(): number;
+  /** The most slots that any function that was called since began with on the stack. */
+  stackPeak(): number;
+  /**
+   * From now on a new function has neither `length` nor `name`, which are slots: as on a board, where the linker
+   * leaves out what makes them. (Stacks then do not name it.)
+   */
+  stripFunctions(): void;
   /** 16 when compiled for 32 bits, as on an ESP32; 32 when compiled for 64 bits. */
   readonly slotBytes: number;
   /** The command line after the script's name. */
@@ -49,8 +58,8 @@ export interface Cost {
  * Compares fn(2n) with fn(n), after a warm-up and a collection, so that what a call of `fn` costs by itself
  * cancels. `fn` repeats the operation as often as its argument says and leaves things as it found them.
  * Exact: the same figures in every process, whatever else the computer does; chunk bytes differ with the
- * width, because a chunk's header is 8 bytes in 32 bits and 16 in 64. One difference from a device: there
- * a string literal stays in flash, here evaluating one takes a chunk; keep literals out of the loop.
+ * width, because a chunk's header is 8 bytes in 32 bits and 16 in 64. Evaluating a string literal takes a chunk,
+ * as it does on a device in modules that are preloaded: keep literals out of the loop.
  */
 export function measure(fn: (n: number) => void, n: number): Cost {
   const twice = 2 * n;

@@ -12,12 +12,14 @@
 import type { ClientLimits } from '../client/limits.js';
 import { OK } from '../wire/codes.js';
 import { QueueFull } from '../limits.js';
-import { SensorNode, type NodeClientOptions } from '../room/sensor-node.js';
+import {
+  SensorNode, type NodeClientOptions, type SensorNodeObserver,
+} from '../room/sensor-node.js';
 import { DHT22, type DHT22Sensor } from '../sensor/dht22.js';
 import type { NetworkUser, ProgramNetwork } from './hub.js';
 import type { SystemIo } from './io.js';
 import { TcpClient, type Locate, type TcpClientOptions } from './tcp-client.js';
-import { Ticker } from './ticker.js';
+import { Ticker, type TickerUser } from './ticker.js';
 
 /** Memory that outlives deep sleep; what is in it after power came up, nobody knows. */
 export interface SleepMemory {
@@ -59,20 +61,20 @@ export const AWAKE_MS = 20_000;
 /** It sleeps at least so long, however long it was awake. */
 const SLEEP_MS_MIN = 1000;
 
-export class Sensor {
+export class Sensor implements NetworkUser, SensorNodeObserver, TickerUser {
   readonly node: SensorNode;
   readonly network: ProgramNetwork;
-  readonly #options: SensorOptions;
-  readonly #ticker: Ticker;
-  #nowMs = 0;
-  #up = false;
+  private readonly options: SensorOptions;
+  private readonly ticker: Ticker;
+  private nowMs = 0;
+  private isUp = false;
   /** The client's attempt that waits for the network. */
-  #waiting: (() => void) | undefined;
-  #connected = false;
-  #failed = false;
-  #announced = false;
-  #ending = false;
-  #reason = '';
+  private waiting: (() => void) | undefined;
+  private isConnected = false;
+  private hasFailed = false;
+  private isAnnounced = false;
+  private ending = false;
+  private reason = '';
 
   /**
    * Throws RangeError for options that no client or node can have, and what the constructor of the
@@ -80,141 +82,141 @@ export class Sensor {
    */
   constructor(options: SensorOptions) {
     const { piece, sleep, intervalMs = 10_000 } = options;
-    this.#options = options;
+    this.options = options;
     this.node = new SensorNode({
       piece,
-      sensor: new DHT22({ sensor: options.sensor, now: () => this.#nowMs }),
-      client: (own) => new TcpClient(this.#clientOptions(own)),
+      sensor: new DHT22({ sensor: options.sensor, now: () => this.nowMs }),
+      client: (own) => new TcpClient(this.clientOptions(own)),
       intervalMs: sleep === undefined ? intervalMs : Math.max(sleep.everyMs, AWAKE_MS),
-      observer: {
-        connected: () => this.#connectedTo(),
-        disconnected: (_reason, error) => this.#disconnected(error),
-        announced: () => {
-          this.#announced = true;
-        },
-        failed: () => {
-          this.#failed = true;
-        },
-        closed: () => this.#closed(),
-      },
+      observer: this,
     });
-    this.network = options.network({
-      onUp: () => {
-        this.#up = true;
-        this.#goOn();
-      },
-      onDown: () => {
-        this.#up = false;
-      },
-    });
-    this.#ticker = new Ticker(options, (nowMs) => this.#turn(nowMs));
-    if (sleep !== undefined) this.#takeUp(sleep.memory);
+    this.network = options.network(this);
+    this.ticker = new Ticker(options, this);
+    if (sleep !== undefined) this.takeUp(sleep.memory);
   }
 
   start(): void {
-    this.#ticker.start();
+    this.ticker.start();
     this.network.start();
   }
 
   /** Ends with hors-ligne, as SensorNode does. For tests. */
   close(): void {
-    this.#ending = true;
+    this.ending = true;
     this.node.close();
   }
 
-  #clientOptions(own: NodeClientOptions): TcpClientOptions {
-    const { piece, sleep, limits, user, password, socket, Timer, now, trace } = this.#options;
-    const options: TcpClientOptions = {
-      ...own, socket, Timer, now, trace,
-      random: this.#options.random,
-      clean: sleep === undefined,
-      onRefused: (returnCode) => this.#trace(`the broker refuses this client: ${returnCode}`),
-      limits: sleep === undefined ? limits : sleepLimits(limits, sleep.memory.byteCount, piece),
-      locate: (found, failed) => {
-        this.#waiting = () => this.#options.locate(found, failed);
-        if (this.#up) this.#goOn();
-      },
+  /** Upon our own options, so that what they have in common is there once. */
+  private clientOptions(own: NodeClientOptions): TcpClientOptions {
+    const { piece, sleep, limits } = this.options;
+    const options: TcpClientOptions = Object.assign(Object.create(this.options), own);
+    options.clean = sleep === undefined;
+    options.onRefused = (returnCode) => {
+      this.trace(`the broker refuses this client: ${returnCode}`);
     };
-    if (user !== undefined) options.user = user;
-    if (password !== undefined) options.password = password;
+    if (sleep !== undefined) options.limits = sleepLimits(limits, sleep.memory.byteCount, piece);
+    options.locate = (found, failed) => {
+      this.waiting = () => this.options.locate(found, failed);
+      if (this.isUp) this.goOn();
+    };
     return options;
   }
 
+  /** The network is there. Called by it, as `onDown`. */
+  onUp(): void {
+    this.isUp = true;
+    this.goOn();
+  }
+
+  onDown(): void {
+    this.isUp = false;
+  }
+
   /** An attempt that began without a network goes on as soon as there is one. */
-  #goOn(): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    this.#guarded(() => waiting?.());
+  private goOn(): void {
+    const waiting = this.waiting;
+    this.waiting = undefined;
+    this.guarded(() => waiting?.());
   }
 
-  #turn(nowMs: number): void {
-    this.#nowMs = nowMs;
-    this.#guarded(() => this.node.tick(nowMs));
-    if (this.#options.sleep !== undefined && !this.#ending) this.#endIfDone();
+  /** One of the ticker. */
+  turn(nowMs: number): void {
+    this.nowMs = nowMs;
+    this.guarded(() => this.node.tick(nowMs));
+    if (this.options.sleep !== undefined && !this.ending) this.endIfDone();
   }
 
-  /** In the end `#closed` is called. */
-  #endIfDone(): void {
+  /** In the end `closed` is called. */
+  private endIfDone(): void {
     const { node } = this;
-    const done = this.#announced && node.client.waitingCount === 0;
-    if (this.#failed && this.#connected) {
-      this.#ending = true;
+    const done = this.isAnnounced && node.client.waitingCount === 0;
+    if (this.hasFailed && this.isConnected) {
+      this.ending = true;
       node.close();
-    } else if (done || this.#nowMs >= AWAKE_MS) {
-      this.#ending = true;
+    } else if (done || this.nowMs >= AWAKE_MS) {
+      this.ending = true;
       node.client.close();
     }
   }
 
-  #connectedTo(): void {
-    this.#connected = true;
-    this.#trace(`connected; ${this.node.client.waitingCount} messages wait`);
+  /** Called by the node, as those that follow. */
+  connected(): void {
+    this.isConnected = true;
+    this.trace(`connected; ${this.node.client.waitingCount} messages wait`);
   }
 
   /** Tells each reason once, however often an attempt fails with it. */
-  #disconnected(error: Error | undefined): void {
+  disconnected(_reason: number, error: Error | undefined): void {
     const reason = error?.message ?? 'no answer';
-    if (this.#connected || reason !== this.#reason) this.#trace(`no broker: ${reason}`);
-    this.#reason = reason;
-    this.#connected = false;
-    this.#announced = false;
+    if (this.isConnected || reason !== this.reason) this.trace(`no broker: ${reason}`);
+    this.reason = reason;
+    this.isConnected = false;
+    this.isAnnounced = false;
   }
 
-  #closed(): void {
-    this.#ticker.stop();
-    const { sleep } = this.#options;
-    this.#guarded(() => this.network.close());
+  announced(): void {
+    this.isAnnounced = true;
+  }
+
+  failed(): void {
+    this.hasFailed = true;
+  }
+
+  closed(): void {
+    this.ticker.stop();
+    const { sleep } = this.options;
+    this.guarded(() => this.network.close());
     if (sleep === undefined) return;
-    this.#guarded(() => this.#save(sleep.memory));
-    sleep.enter(Math.max(sleep.everyMs - this.#nowMs, SLEEP_MS_MIN));
+    this.guarded(() => this.save(sleep.memory));
+    sleep.enter(Math.max(sleep.everyMs - this.nowMs, SLEEP_MS_MIN));
   }
 
-  #save(memory: SleepMemory): void {
+  private save(memory: SleepMemory): void {
     const bytes = new Uint8Array(memory.byteCount);
     const outcome = this.node.client.save(bytes);
-    if (outcome < 0) this.#trace(`${this.node.client.savedBytes} bytes are too many to be kept`);
+    if (outcome < 0) this.trace(`${this.node.client.savedBytes} bytes are too many to be kept`);
     memory.write(bytes);
   }
 
-  #takeUp(memory: SleepMemory): void {
+  private takeUp(memory: SleepMemory): void {
     const bytes = new Uint8Array(memory.byteCount);
     memory.read(bytes);
     // After power came up there is nothing, or something that nobody wrote.
     const outcome = this.node.client.restore(bytes);
-    if (outcome !== OK) this.#trace('begins anew, nothing was kept');
+    if (outcome !== OK) this.trace('begins anew, nothing was kept');
   }
 
   /** An exception that left a callback would restart the board. */
-  #guarded(action: () => void): void {
+  private guarded(action: () => void): void {
     try {
       action();
     } catch (error) {
-      this.#trace(String(error));
+      this.trace(String(error));
     }
   }
 
-  #trace(text: string): void {
-    this.#options.trace(`maisonnette: ${text}\n`);
+  private trace(text: string): void {
+    this.options.trace(`maisonnette: ${text}\n`);
   }
 }
 

@@ -7,12 +7,13 @@
 
 import type { TcpSocket } from './io.js';
 
+const NOTHING = new Uint8Array(0);
+
 export class Staging {
-  readonly #bytes: Uint8Array;
-  readonly #start: number;
+  private readonly bytes: Uint8Array;
+  private readonly start: number;
   /** By exponent: the first 2^i bytes. */
-  readonly #views: readonly Uint8Array[];
-  readonly #nothing: Uint8Array;
+  private readonly views: readonly Uint8Array[];
 
   /**
    * Uses the largest power of two of bytes that `byteCount` from `start` on have room for. Throws
@@ -23,18 +24,17 @@ export class Staging {
       throw new RangeError(`stagingBytes is ${byteCount}: sockets of this platform need a place ` +
         'where bytes are laid out for them, say 256');
     }
-    this.#bytes = bytes;
-    this.#start = start;
-    this.#views = Array.from({ length: 32 - Math.clz32(byteCount) }, (_, exponent) =>
+    this.bytes = bytes;
+    this.start = start;
+    this.views = Array.from({ length: 32 - Math.clz32(byteCount) }, (_, exponent) =>
       bytes.subarray(start, start + (1 << exponent)));
-    this.#nothing = bytes.subarray(start, start);
   }
 
   /** The largest view of at most `byteCount` bytes, which is at least 1. */
-  #view(byteCount: number): Uint8Array {
+  private view(byteCount: number): Uint8Array {
     const exponent = 31 - Math.clz32(byteCount);
-    const last = this.#views.length - 1;
-    return this.#views[exponent < last ? exponent : last]!;
+    const last = this.views.length - 1;
+    return this.views[exponent < last ? exponent : last]!;
   }
 
   /**
@@ -44,9 +44,9 @@ export class Staging {
   write(socket: TcpSocket, start: number, end: number): number {
     let room = 0;
     while (start < end) {
-      const view = this.#view(end - start);
+      const view = this.view(end - start);
       const byteCount = view.length;
-      this.#bytes.copyWithin(this.#start, start, start + byteCount);
+      this.bytes.copyWithin(this.start, start, start + byteCount);
       const left = socket.write(view);
       if (left === undefined) return -1;
       room = left;
@@ -57,15 +57,15 @@ export class Staging {
 
   /** Writes no byte at all: a dead socket answers undefined, or throws. */
   probe(socket: TcpSocket): boolean {
-    return socket.write(this.#nothing) !== undefined;
+    return socket.write(NOTHING) !== undefined;
   }
 
   /** Reads `byteCount` bytes, which are there, to `at` of the buffer. Throws as the socket does. */
   read(socket: TcpSocket, at: number, byteCount: number): void {
     for (const end = at + byteCount; at < end;) {
-      const view = this.#view(end - at);
-      this.#fill(socket, view);
-      this.#bytes.copyWithin(at, this.#start, this.#start + view.length);
+      const view = this.view(end - at);
+      this.fill(socket, view);
+      this.bytes.copyWithin(at, this.start, this.start + view.length);
       at += view.length;
     }
   }
@@ -73,13 +73,13 @@ export class Staging {
   /** Reads `byteCount` bytes, which are there, into nothing. Throws as the socket does. */
   discard(socket: TcpSocket, byteCount: number): void {
     while (byteCount > 0) {
-      const view = this.#view(byteCount);
-      this.#fill(socket, view);
+      const view = this.view(byteCount);
+      this.fill(socket, view);
       byteCount -= view.length;
     }
   }
 
-  #fill(socket: TcpSocket, view: Uint8Array): void {
+  private fill(socket: TcpSocket, view: Uint8Array): void {
     if (socket.read(view) !== view.length) throw new Error('fewer bytes to read than were told');
   }
 }

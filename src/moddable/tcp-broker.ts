@@ -19,11 +19,11 @@ export interface BrokerIo extends SystemIo {
 const CLOSING_MAX = 2;
 
 export class TcpBroker {
-  readonly #broker: Broker;
-  readonly #io: BrokerIo;
-  readonly #links: TcpLinks;
-  readonly #listener: TcpListener;
-  #closed = false;
+  private readonly broker: Broker;
+  private readonly io: BrokerIo;
+  private readonly links: TcpLinks;
+  private readonly listener: TcpListener;
+  private closed = false;
 
   /**
    * Accepts connections from now on, on all interfaces: the network must be there. `port` 0 is any
@@ -31,28 +31,28 @@ export class TcpBroker {
    * be used. (The simulator on Linux then crashes some time later, whatever its program does.)
    */
   constructor(broker: Broker, io: BrokerIo, { port = 1883 }: { port?: number } = {}) {
-    this.#broker = broker;
-    this.#io = io;
+    this.broker = broker;
+    this.io = io;
     const { connectionsMax, stagingBytes } = broker.limits;
     const staging = new Staging(broker.bytes, broker.memory.stagingStart, stagingBytes);
-    this.#links = new TcpLinks(io, coreOf(broker), staging, connectionsMax + CLOSING_MAX);
+    this.links = new TcpLinks(io, new BrokerLinks(broker), staging, connectionsMax + CLOSING_MAX);
     try {
-      this.#listener = new io.Listener({ port, onReadable: (count) => this.#acceptAll(count) });
+      this.listener = new io.Listener({ port, onReadable: (count) => this.acceptAll(count) });
     } catch (error) {
       throw new Error(`cannot listen on port ${port} (${error}): is it in use already, ` +
         'or is there no network yet?');
     }
-    this.#links.start();
+    this.links.start();
   }
 
   /** The one in use. */
   get port(): number {
-    return this.#listener.port;
+    return this.listener.port;
   }
 
   /** To be called after `broker.publish`: sends soon what it has put into the queues. */
   flushSoon(): void {
-    this.#links.flushSoon();
+    this.links.flushSoon();
   }
 
   /**
@@ -60,54 +60,79 @@ export class TcpBroker {
    * socket is closed. Idempotent.
    */
   close(finished: () => void = () => {}): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#listener.close();
-    this.#broker.close();
-    this.#links.finish(finished);
+    if (this.closed) return;
+    this.closed = true;
+    this.listener.close();
+    this.broker.close();
+    this.links.finish(finished);
   }
 
   /** `count` connections wait; asking for more of them than there are costs memory. */
-  #acceptAll(count: number): void {
-    for (let i = 0; i < count && !this.#closed; i++) {
+  private acceptAll(count: number): void {
+    for (let i = 0; i < count && !this.closed; i++) {
       try {
-        const accepted = this.#listener.read();
-        if (accepted !== undefined) this.#accept(accepted);
+        const accepted = this.listener.read();
+        if (accepted !== undefined) this.accept(accepted);
       } catch (error) {
-        this.#links.trace('accept', error);
+        this.links.trace('accept', error);
       }
     }
   }
 
-  #accept(accepted: TcpSocket): void {
-    const link = this.#links.take();
+  private accept(accepted: TcpSocket): void {
+    const link = this.links.take();
     try {
-      link.slot = this.#broker.connected(link);
+      link.slot = this.broker.connected(link);
       if (link.slot !== NONE) {
-        this.#links.open(this.#io.TCP, link, { from: accepted });
+        this.links.open(this.io.TCP, link, { from: accepted });
         return;
       }
       link.release();
     } catch (error) { // the peer has gone already, or there is no memory for one more
-      this.#links.trace('accept', error);
-      this.#links.kill(link);
+      this.links.trace('accept', error);
+      this.links.kill(link);
     }
     accepted.close();
   }
 }
 
-/** The entry points of `broker`, by links. */
-function coreOf(broker: Broker): LinkUser {
-  return {
-    windowStart: () => broker.windowStart,
-    room: (link: TcpLink) => broker.room(link.slot),
-    received: (link: TcpLink, byteCount: number) => broker.received(link.slot, byteCount),
-    writable: (link: TcpLink) => broker.writable(link.slot),
-    lost: (link: TcpLink) => broker.disconnected(link.slot),
-    tick: (nowMs: number) => broker.tick(nowMs),
-    get dirty(): boolean {
-      return broker.dirty;
-    },
-    flush: () => broker.flush(),
-  };
+/** The entry points of a broker, by links. */
+class BrokerLinks implements LinkUser {
+  private readonly broker: Broker;
+
+  constructor(broker: Broker) {
+    this.broker = broker;
+  }
+
+  windowStart(): number {
+    return this.broker.windowStart;
+  }
+
+  room(link: TcpLink): number {
+    return this.broker.room(link.slot);
+  }
+
+  received(link: TcpLink, byteCount: number): void {
+    this.broker.received(link.slot, byteCount);
+  }
+
+  writable(link: TcpLink): void {
+    this.broker.writable(link.slot);
+  }
+
+  lost(link: TcpLink): void {
+    this.broker.disconnected(link.slot);
+  }
+
+  tick(nowMs: number): void {
+    this.broker.tick(nowMs);
+  }
+
+  get dirty(): boolean {
+    return this.broker.dirty;
+  }
+
+  flush(): void {
+    this.broker.flush();
+  }
 }

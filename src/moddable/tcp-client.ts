@@ -1,10 +1,12 @@
 // The client on TCP, on a board. Called by the programs of boards, and by tests with io of their
 // own. How sockets are handled is in tcp-links.ts; when to connect again, the core knows.
 
+import type { Client } from '../client/client.js';
 import { MqttClient, type MqttClientOptions } from '../client/mqtt-client.js';
 import type { Link } from '../link.js';
 import type { ResolverConstructor, SystemIo, TcpSocketConstructor } from './io.js';
 import { Staging } from './staging.js';
+import type { TcpLink } from './tcp-link.js';
 import { TcpLinks, type LinkUser } from './tcp-links.js';
 
 /**
@@ -47,7 +49,9 @@ export class TcpClient extends MqttClient {
    * TypeError when nothing tells where the broker is.
    */
   constructor(options: TcpClientOptions) {
-    super({ ...options, onClosed: (complete) => this.#finish(complete) }, {
+    const own = Object.create(options) as TcpClientOptions; // a copy would be there twice
+    own.onClosed = (complete) => this.#finish(complete);
+    super(own, {
       open: () => this.#open(),
       random: () => options.random(),
       wake: () => this.#links.flushSoon(),
@@ -56,32 +60,12 @@ export class TcpClient extends MqttClient {
     this.#locate = options.locate ?? byName(options);
     const { bytes, memory, limits } = this.core;
     const staging = new Staging(bytes, memory.stagingStart, limits.stagingBytes);
-    this.#links = new TcpLinks(options, this.#user(), staging, LINK_COUNT);
+    this.#links = new TcpLinks(options, new ClientLinks(this.core), staging, LINK_COUNT);
   }
 
   override connect(): void {
     this.#links.start();
     super.connect();
-  }
-
-  /** The entry points of the core. It has one link at a time, so they need not be told which. */
-  #user(): LinkUser {
-    const core = this.core;
-    return {
-      windowStart: () => core.receiveStart,
-      room: () => core.room,
-      received: (_link, byteCount) => core.received(byteCount),
-      writable: () => {
-        core.opened(); // the first time
-        core.writable();
-      },
-      lost: () => core.disconnected(),
-      tick: (nowMs) => core.tick(nowMs),
-      get dirty(): boolean {
-        return core.dirty;
-      },
-      flush: () => core.flush(),
-    };
   }
 
   /** The core has let go of the link; what it wrote last may still be on its way. */
@@ -114,6 +98,48 @@ export class TcpClient extends MqttClient {
       failed(error);
     }
     return link;
+  }
+}
+
+/** The entry points of a client. It has one link at a time, so they need not be told which. */
+class ClientLinks implements LinkUser {
+  private readonly core: Client;
+
+  constructor(core: Client) {
+    this.core = core;
+  }
+
+  windowStart(): number {
+    return this.core.receiveStart;
+  }
+
+  room(): number {
+    return this.core.room;
+  }
+
+  received(_link: TcpLink, byteCount: number): void {
+    this.core.received(byteCount);
+  }
+
+  writable(): void {
+    this.core.opened(); // the first time
+    this.core.writable();
+  }
+
+  lost(): void {
+    this.core.disconnected();
+  }
+
+  tick(nowMs: number): void {
+    this.core.tick(nowMs);
+  }
+
+  get dirty(): boolean {
+    return this.core.dirty;
+  }
+
+  flush(): void {
+    this.core.flush();
   }
 }
 

@@ -1,5 +1,5 @@
-// A TCP socket of a board as the core sees it: a Link. Instances are made once, by links.ts, and
-// reused; they know how much may be written when, and what state the socket is in.
+// A TCP socket of a board as the core sees it: a Link. Instances are made once, by tcp-links.ts,
+// and reused; they know how much may be written when, and what state the socket is in.
 //
 // A socket says how many bytes it takes and throws for one more; nothing but this file writes to
 // it. Bytes are not all: lwIP also counts the pieces that wait for their acknowledgement, of which
@@ -16,7 +16,7 @@ const SEGMENT_BYTES = 1460;
 
 /**
  * A socket to which something was written sends itself one message through the board's queue, of
- * fixed length: the others wait for the next turn.
+ * fixed length: the others wait for the next current.
  */
 const SOCKETS_PER_TURN_MAX = 8;
 
@@ -25,7 +25,7 @@ export class Turn {
   number = 0;
   /** False while the application calls on its own account. */
   running = false;
-  /** Sockets written to in this turn. */
+  /** Sockets written to in this current. */
   socketCount = 0;
   /** Links that could not write because of others: they may in the next turn of the timer. */
   postponedCount = 0;
@@ -37,116 +37,153 @@ export class Turn {
   }
 }
 
+/** What a link needs of its owner; the same for all of them. */
+export interface LinkOwner {
+  readonly staging: Staging;
+  /** The turn that runs. */
+  readonly current: Turn;
+  /** Asks for a turn in which the owner looks after its links. */
+  wake(): void;
+  /** One of its sockets says something. */
+  socketTurn(socket: TcpSocket, event: number, count: number): void;
+}
+
+// What a link is, as bits of one number: a slot of XS for each, on every link, would be 600 bytes.
+const IN_USE = 1;
+const READING = 2;
+const CLOSED = 4;
+const LINGERS = 8;
+const DEAD = 16;
+const POSTPONED = 32;
+
 export class TcpLink implements Link {
-  readonly #staging: Staging;
-  readonly #turn: Turn;
-  readonly #wake: () => void;
-  /** Somebody uses it: from `take` to `release`. */
-  inUse = false;
+  readonly owner: LinkOwner;
   /** undefined before the socket is there, and after `release`. */
   socket: TcpSocket | undefined;
   /** For the owner: the slot of the broker. */
   slot = 0;
   /** Bytes that can be read and were left there. */
   readableBytes = 0;
-  /** Whether the core wants them. */
-  reading = true;
-  /** The core has closed it, or was told that it is lost: nothing is reported any more. */
-  closed = false;
-  /** It was closed with something on its way that closing the socket could destroy. */
-  lingers = false;
-  /** When the owner noticed that, on its clock. */
+  /** When the owner noticed that it is closed and lingers, on its clock. */
   closedAtMs = Infinity;
-  /** The socket is dead: what the core writes goes nowhere, so that it can take what is unread. */
-  dead = false;
-  /** It is one of those, see `postponed`. */
-  #postponed = false;
+  private bits = READING;
   /** Bytes that the socket takes, */
-  #room = 0;
+  private room = 0;
   /** and as many as it ever took: then nothing waits for its acknowledgement. */
-  #roomMax = 0;
+  private roomMax = 0;
   /** Turns that have written something of which the peer may not have heard yet, at most. */
-  #unheardTurns = 0;
-  #writtenTurn = -1;
+  private unheardTurns = 0;
+  private writtenTurn = -1;
 
-  /** `wake` asks the owner for a turn in which it looks after its links. */
-  constructor(staging: Staging, turn: Turn, wake: () => void) {
-    this.#staging = staging;
-    this.#turn = turn;
-    this.#wake = wake;
+  constructor(owner: LinkOwner) {
+    this.owner = owner;
+  }
+
+  /** Somebody uses it: from `take` to `release`. */
+  get inUse(): boolean {
+    return (this.bits & IN_USE) !== 0;
+  }
+
+  /** Whether the core wants the bytes that can be read. */
+  get reading(): boolean {
+    return (this.bits & READING) !== 0;
+  }
+
+  /** The core has closed it, or was told that it is lost: nothing is reported any more. */
+  get closed(): boolean {
+    return (this.bits & CLOSED) !== 0;
+  }
+
+  /** It was closed with something on its way that closing the socket could destroy. */
+  get lingers(): boolean {
+    return (this.bits & LINGERS) !== 0;
+  }
+
+  /** The socket is dead: what the core writes goes nowhere, so that it can take what is unread. */
+  get dead(): boolean {
+    return (this.bits & DEAD) !== 0;
+  }
+
+  /** The socket has died, or shall be treated so. */
+  die(): void {
+    this.bits |= DEAD;
+  }
+
+  /** The core has been told that it is lost. */
+  lose(): void {
+    this.bits |= CLOSED;
   }
 
   /** A new connection. */
   take(): void {
-    this.inUse = true;
+    this.bits = IN_USE | READING;
     this.slot = 0;
     this.readableBytes = 0;
-    this.reading = true;
-    this.closed = false;
-    this.lingers = false;
     this.closedAtMs = Infinity;
-    this.dead = false;
-    this.#room = 0;
-    this.#roomMax = 0;
-    this.#unheardTurns = 0;
-    this.#writtenTurn = -1;
+    this.room = 0;
+    this.roomMax = 0;
+    this.unheardTurns = 0;
+    this.writtenTurn = -1;
   }
 
   /** The socket takes `byteCount` bytes: it is open, or the peer has acknowledged something. */
   grant(byteCount: number): void {
-    this.#room = byteCount;
-    if (byteCount >= this.#roomMax) {
-      this.#roomMax = byteCount;
-      this.#unheardTurns = 0;
-    } else if (this.#unheardTurns > 0) {
-      this.#unheardTurns--;
+    this.room = byteCount;
+    if (byteCount >= this.roomMax) {
+      this.roomMax = byteCount;
+      this.unheardTurns = 0;
+    } else if (this.unheardTurns > 0) {
+      this.unheardTurns--;
     }
   }
 
   get writableBytes(): number {
+    const { current } = this.owner;
     if (this.dead) return Number.MAX_SAFE_INTEGER;
-    if (this.closed || this.#room === 0) return 0;
-    if (this.#hasWritten()) return this.#room;
-    if (this.#unheardTurns * SEGMENT_BYTES >= this.#roomMax) return 0;
-    if (this.#turn.socketCount < SOCKETS_PER_TURN_MAX) return this.#room;
-    if (!this.#postponed) {
-      this.#postponed = true;
-      this.#turn.postponedCount++;
-      this.#wake();
+    if (this.closed || this.room === 0) return 0;
+    if (this.hasWritten()) return this.room;
+    if (this.unheardTurns * SEGMENT_BYTES >= this.roomMax) return 0;
+    if (current.socketCount < SOCKETS_PER_TURN_MAX) return this.room;
+    if ((this.bits & POSTPONED) === 0) {
+      this.bits |= POSTPONED;
+      current.postponedCount++;
+      this.owner.wake();
     }
     return 0;
   }
 
   /** Whether something was written in this turn, so that more of it needs no piece of its own. */
-  #hasWritten(): boolean {
-    return this.#turn.running && this.#writtenTurn === this.#turn.number;
+  private hasWritten(): boolean {
+    const { current } = this.owner;
+    return current.running && this.writtenTurn === current.number;
   }
 
   /** Whether it would have taken bytes in another turn; no longer, after the question. */
   postponed(): boolean {
-    if (!this.#postponed) return false;
-    this.#postponed = false;
-    this.#turn.postponedCount--;
+    if ((this.bits & POSTPONED) === 0) return false;
+    this.bits &= ~POSTPONED;
+    this.owner.current.postponedCount--;
     return true;
   }
 
   write(_source: Uint8Array, start: number, end: number): void {
     if (this.dead) return;
-    if (!this.#hasWritten()) {
-      this.#writtenTurn = this.#turn.number;
-      this.#turn.socketCount++;
-      this.#unheardTurns++;
+    const { current, staging } = this.owner;
+    if (!this.hasWritten()) {
+      this.writtenTurn = current.number;
+      current.socketCount++;
+      this.unheardTurns++;
     }
     let room = -1;
     try {
-      room = this.#staging.write(this.socket!, start, end);
+      room = staging.write(this.socket!, start, end);
     } catch {
       // It takes less than it said: it died since, and says so in its own time, or never.
     }
-    this.#room = room;
+    this.room = room;
     if (room >= 0) return;
-    this.dead = true;
-    this.#wake();
+    this.die();
+    this.owner.wake();
   }
 
   /**
@@ -156,29 +193,29 @@ export class TcpLink implements Link {
   probe(): void {
     if (this.reading || this.readableBytes === 0 || this.socket === undefined) return;
     try {
-      if (!this.#staging.probe(this.socket)) this.dead = true;
+      if (!this.owner.staging.probe(this.socket)) this.die();
     } catch {
-      this.dead = true; // how lwIP's sockets say so
+      this.die(); // how lwIP's sockets say so
     }
   }
 
   setReading(wanted: boolean): void {
-    this.reading = wanted;
-    if (wanted && (this.readableBytes > 0 || this.dead)) this.#wake();
+    if (wanted) this.bits |= READING;
+    else this.bits &= ~READING;
+    if (wanted && (this.readableBytes > 0 || this.dead)) this.owner.wake();
   }
 
   close(): void {
     if (this.closed) return;
-    this.closed = true;
-    this.lingers = this.#unheardTurns > 0;
-    this.#wake();
+    this.bits |= this.unheardTurns > 0 ? CLOSED | LINGERS : CLOSED;
+    this.owner.wake();
   }
 
   /** Reads what is unread into nothing. Throws as the socket does. */
   discard(): void {
     const byteCount = this.readableBytes;
     this.readableBytes = 0;
-    this.#staging.discard(this.socket!, byteCount);
+    this.owner.staging.discard(this.socket!, byteCount);
   }
 
   /** Gives the socket back to the platform; not from inside a callback of it. Idempotent. */
@@ -186,8 +223,7 @@ export class TcpLink implements Link {
     this.postponed();
     const socket = this.socket;
     this.socket = undefined;
-    this.inUse = false;
-    this.closed = true;
+    this.bits = this.bits & ~IN_USE | CLOSED;
     socket?.close();
   }
 }

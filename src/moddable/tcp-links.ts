@@ -11,8 +11,8 @@
 
 import type { SystemIo, TcpSocket, TcpSocketConstructor } from './io.js';
 import type { Staging } from './staging.js';
-import { TcpLink, Turn } from './tcp-link.js';
-import { Ticker } from './ticker.js';
+import { TcpLink, Turn, type LinkOwner } from './tcp-link.js';
+import { Ticker, type TickerUser } from './ticker.js';
 
 /** About a segment: bytes that one link is read in one turn, */
 const READ_BYTES_MAX = 1536;
@@ -46,77 +46,75 @@ export interface LinkUser {
   flush(): void;
 }
 
-export class TcpLinks {
-  readonly #io: SystemIo;
-  readonly #user: LinkUser;
-  readonly #staging: Staging;
-  readonly #links: readonly TcpLink[];
-  readonly #turn = new Turn();
-  readonly #ticker: Ticker;
-  readonly #callbacks;
+/** For all sockets: by its target each one knows its link, and that its owner. */
+const CALLBACKS = Object.freeze({
+  onReadable(this: TcpSocket, count: number): void {
+    (this.target as TcpLink).owner.socketTurn(this, READABLE, count);
+  },
+  onWritable(this: TcpSocket, count: number): void {
+    (this.target as TcpLink).owner.socketTurn(this, WRITABLE, count);
+  },
+  onError(this: TcpSocket): void {
+    (this.target as TcpLink).owner.socketTurn(this, ERROR, 0);
+  },
+});
+
+export class TcpLinks implements LinkOwner, TickerUser {
+  readonly staging: Staging;
+  readonly current: Turn = new Turn();
+  private readonly io: SystemIo;
+  private readonly user: LinkUser;
+  private readonly links: readonly TcpLink[];
+  private readonly ticker: Ticker;
   /** The next turn is wanted soon. */
-  #wanted = false;
+  private wanted = false;
   /** Who is first in the next turn of the timer. */
-  #first = 0;
-  #nowMs = 0;
-  #tickedAtMs = -Infinity;
+  private first = 0;
+  private nowMs = 0;
+  private tickedAtMs = -Infinity;
   /** Called when all links are released. */
-  #finished: (() => void) | undefined;
+  private finished: (() => void) | undefined;
 
   /** `linkCount` links, of which one is always free or closing when one is taken. */
   constructor(io: SystemIo, user: LinkUser, staging: Staging, linkCount: number) {
-    this.#io = io;
-    this.#user = user;
-    this.#staging = staging;
-    const wake = (): void => this.#wake();
-    this.#links = Array.from({ length: linkCount }, () =>
-      new TcpLink(staging, this.#turn, wake));
-    this.#ticker = new Ticker(io, (nowMs) => this.#timerTurn(nowMs));
-    const links = this;
-    this.#callbacks = {
-      onReadable(this: TcpSocket, count: number): void {
-        links.#socketTurn(this, READABLE, count);
-      },
-      onWritable(this: TcpSocket, count: number): void {
-        links.#socketTurn(this, WRITABLE, count);
-      },
-      onError(this: TcpSocket): void {
-        links.#socketTurn(this, ERROR, 0);
-      },
-    };
+    this.io = io;
+    this.user = user;
+    this.staging = staging;
+    this.links = Array.from({ length: linkCount }, () => new TcpLink(this));
+    this.ticker = new Ticker(io, this);
   }
 
   /** Time passes, and turns take place, until `finish`. Idempotent. */
   start(): void {
-    const finished = this.#finished;
-    this.#finished = undefined;
+    const finished = this.finished;
+    this.finished = undefined;
     finished?.();
-    this.#ticker.start();
+    this.ticker.start();
   }
 
   /** Once all links are closed and released, time stops and `finished` is called. */
   finish(finished: () => void): void {
-    this.#finished = finished;
-    this.#wake();
+    this.finished = finished;
+    this.wake();
   }
 
   /** There is something to flush: at the end of this turn, or soon. */
   flushSoon(): void {
-    if (!this.#turn.running) this.#ticker.soon();
+    if (!this.current.running) this.ticker.soon();
   }
 
   /** A link for a new connection; if there is none, the one that has been closing for longest. */
   take(): TcpLink {
-    let taken = this.#links[0]!;
-    for (let i = 0; i < this.#links.length; i++) {
-      const link = this.#links[i]!;
+    let taken = this.links[0]!;
+    for (let i = 0; i < this.links.length; i++) {
+      const link = this.links[i]!;
       if (!link.inUse) {
         taken = link;
         break;
       }
       if (link.closed && (!taken.closed || link.closedAtMs < taken.closedAtMs)) taken = link;
     }
-    if (taken.inUse) this.#release(taken);
+    if (taken.inUse) this.release(taken);
     taken.take();
     return taken;
   }
@@ -126,87 +124,87 @@ export class TcpLinks {
    * throws.
    */
   open(TCP: TcpSocketConstructor, link: TcpLink, options: object): void {
-    link.socket = new TCP({ ...options, nodelay: true, target: link, ...this.#callbacks });
+    link.socket = new TCP({ ...options, nodelay: true, target: link, ...CALLBACKS });
   }
 
   /** The link is dead: its user learns of it in the next turn. */
   kill(link: TcpLink): void {
-    link.dead = true;
-    this.#wake();
+    link.die();
+    this.wake();
   }
 
   /** What `error` is, and where it was caught. */
   trace(where: string, error: unknown): void {
-    this.#io.trace(`maisonnette: ${where}: ${error}\n`);
+    this.io.trace(`maisonnette: ${where}: ${error}\n`);
   }
 
-  /** Asks for another turn soon. */
-  #wake(): void {
-    this.#wanted = true;
-    if (!this.#turn.running) this.#ticker.soon();
+  wake(): void {
+    this.wanted = true;
+    if (!this.current.running) this.ticker.soon();
   }
 
-  #socketTurn(socket: TcpSocket, event: number, count: number): void {
+  socketTurn(socket: TcpSocket, event: number, count: number): void {
     const link = socket.target as TcpLink;
     if (link.socket !== socket) return;
-    this.#begin();
+    this.begin();
     try {
-      this.#report(link, event, count);
+      this.report(link, event, count);
     } catch (error) {
-      this.#failed(link, error);
+      this.failed(link, error);
     }
-    this.#end();
+    this.end();
   }
 
-  #report(link: TcpLink, event: number, count: number): void {
+  private report(link: TcpLink, event: number, count: number): void {
     if (event === READABLE) {
       link.readableBytes = count;
-      this.#read(link);
+      this.read(link);
     } else if (event === ERROR) {
-      link.dead = true;
-      this.#wanted = true;
+      link.die();
+      this.wanted = true;
     } else {
       link.grant(count);
-      if (!link.closed) this.#user.writable(link);
+      if (!link.closed) this.user.writable(link);
     }
   }
 
-  #timerTurn(nowMs: number): void {
-    this.#nowMs = nowMs;
-    this.#begin();
-    if (nowMs - this.#tickedAtMs >= TICK_MS_MIN) this.#tick(nowMs);
-    const count = this.#links.length;
-    const first = this.#first;
-    this.#first = (first + 1) % count; // everybody is first in turn
-    for (let i = 0; i < count && this.#turn.postponedCount > 0; i++) {
-      this.#writePostponed(this.#links[(first + i) % count]!);
+  /** One of the timer. */
+  turn(nowMs: number): void {
+    this.nowMs = nowMs;
+    this.begin();
+    if (nowMs - this.tickedAtMs >= TICK_MS_MIN) this.tick(nowMs);
+    const count = this.links.length;
+    const first = this.first;
+    this.first = (first + 1) % count; // everybody is first in turn
+    for (let i = 0; i < count && this.current.postponedCount > 0; i++) {
+      this.writePostponed(this.links[(first + i) % count]!);
     }
     let left = TURN_BYTES_MAX;
     let openCount = 0;
     for (let i = 0; i < count; i++) {
-      const link = this.#links[(first + i) % count]!;
+      const link = this.links[(first + i) % count]!;
       if (!link.inUse) continue;
-      if (left > 0) left -= this.#lookAfter(link);
-      else if (link.readableBytes > 0 || link.closed || link.dead) this.#wanted = true;
+      if (left > 0) left -= this.lookAfter(link);
+      else if (link.readableBytes > 0 || link.closed || link.dead) this.wanted = true;
       if (link.inUse) openCount++;
     }
-    this.#end();
-    if (openCount === 0 && this.#finished !== undefined) this.#stop(this.#finished);
+    this.end();
+    if (openCount === 0 && this.finished !== undefined) this.stop(this.finished);
   }
 
-  #tick(nowMs: number): void {
-    this.#tickedAtMs = nowMs;
-    for (let i = 0; i < this.#links.length; i++) this.#links[i]!.probe();
+  private tick(nowMs: number): void {
+    this.tickedAtMs = nowMs;
+    for (let i = 0; i < this.links.length; i++) this.links[i]!.probe();
     try {
-      this.#user.tick(nowMs);
+      this.user.tick(nowMs);
     } catch (error) {
       this.trace('tick', error);
     }
   }
 
-  #stop(finished: () => void): void {
-    this.#finished = undefined;
-    this.#ticker.stop();
+  private stop(finished: () => void): void {
+    this.finished = undefined;
+    this.ticker.stop();
     try {
       finished();
     } catch (error) {
@@ -214,23 +212,23 @@ export class TcpLinks {
     }
   }
 
-  #writePostponed(link: TcpLink): void {
+  private writePostponed(link: TcpLink): void {
     try {
-      if (link.postponed() && !link.closed) this.#user.writable(link);
+      if (link.postponed() && !link.closed) this.user.writable(link);
     } catch (error) {
-      this.#failed(link, error);
+      this.failed(link, error);
     }
   }
 
   /** Whatever a link needs between its callbacks. Returns how many bytes it has read. */
-  #lookAfter(link: TcpLink): number {
+  private lookAfter(link: TcpLink): number {
     try {
-      const byteCount = this.#read(link);
-      if (link.dead && !link.closed) this.#bringToAnEnd(link);
-      if (link.closed) this.#close(link);
+      const byteCount = this.read(link);
+      if (link.dead && !link.closed) this.bringToAnEnd(link);
+      if (link.closed) this.close(link);
       return byteCount;
     } catch (error) {
-      this.#failed(link, error);
+      this.failed(link, error);
       return 0;
     }
   }
@@ -239,9 +237,9 @@ export class TcpLinks {
    * Reads what the core takes, up to a bound, and nothing while there is one to whom what was read
    * could not be written yet. What comes for a closed link is read by nobody.
    */
-  #read(link: TcpLink): number {
-    const user = this.#user;
-    const turn = this.#turn;
+  private read(link: TcpLink): number {
+    const user = this.user;
+    const turn = this.current;
     let left = READ_BYTES_MAX;
     while (left > 0 && link.readableBytes > 0 && link.reading && !link.closed &&
         turn.postponedCount === 0) {
@@ -249,7 +247,7 @@ export class TcpLinks {
       if (byteCount > link.readableBytes) byteCount = link.readableBytes;
       if (byteCount > left) byteCount = left;
       if (byteCount <= 0) return READ_BYTES_MAX - left;
-      this.#staging.read(link.socket!, user.windowStart(link), byteCount);
+      this.staging.read(link.socket!, user.windowStart(link), byteCount);
       link.readableBytes -= byteCount;
       left -= byteCount;
       user.received(link, byteCount);
@@ -257,28 +255,28 @@ export class TcpLinks {
     }
     if (link.readableBytes > 0) {
       if (link.closed) link.discard();
-      else if (link.reading) this.#wanted = true;
+      else if (link.reading) this.wanted = true;
     }
     return READ_BYTES_MAX - left;
   }
 
   /** The socket is dead; the user is told when it has got all that had come before. */
-  #bringToAnEnd(link: TcpLink): void {
+  private bringToAnEnd(link: TcpLink): void {
     if (!link.reading) {
-      this.#user.writable(link); // takes everything now: no reason left to leave bytes unread
+      this.user.writable(link); // takes everything now: no reason left to leave bytes unread
     } else if (link.readableBytes === 0) {
-      this.#user.lost(link);
-      link.closed = true;
+      this.user.lost(link);
+      link.lose();
     }
   }
 
-  #close(link: TcpLink): void {
-    if (link.closedAtMs === Infinity) link.closedAtMs = this.#nowMs;
-    if (link.lingers && !link.dead && this.#nowMs - link.closedAtMs < LINGER_MS) return;
-    this.#release(link);
+  private close(link: TcpLink): void {
+    if (link.closedAtMs === Infinity) link.closedAtMs = this.nowMs;
+    if (link.lingers && !link.dead && this.nowMs - link.closedAtMs < LINGER_MS) return;
+    this.release(link);
   }
 
-  #release(link: TcpLink): void {
+  private release(link: TcpLink): void {
     try {
       link.release();
     } catch (error) {
@@ -287,34 +285,34 @@ export class TcpLinks {
   }
 
   /** An exception has come this far: a fault of ours, of the application or of the platform. */
-  #failed(link: TcpLink, error: unknown): void {
+  private failed(link: TcpLink, error: unknown): void {
     this.trace('connection ended', error);
-    link.dead = true;
+    link.die();
     link.readableBytes = 0;
-    this.#wanted = true;
+    this.wanted = true;
     if (link.closed) return;
-    link.closed = true;
+    link.lose();
     try {
-      this.#user.lost(link);
+      this.user.lost(link);
     } catch (another) {
       this.trace('and when it was ended', another);
     }
   }
 
-  #begin(): void {
-    this.#wanted = false;
-    this.#turn.begin();
+  private begin(): void {
+    this.wanted = false;
+    this.current.begin();
   }
 
-  #end(): void {
-    const user = this.#user;
+  private end(): void {
+    const user = this.user;
     try {
       if (user.dirty) user.flush();
-      if (user.dirty) this.#wanted = true;
+      if (user.dirty) this.wanted = true;
     } catch (error) {
       this.trace('flush', error);
     }
-    this.#turn.running = false;
-    if (this.#wanted) this.#ticker.soon();
+    this.current.running = false;
+    if (this.wanted) this.ticker.soon();
   }
 }

@@ -32,14 +32,17 @@ import { pieceProblem } from './piece.js';
 export type NodeClientOptions = Required<Pick<MqttClientOptions,
   'id' | 'will' | 'onConnected' | 'onDisconnected' | 'onDelivered' | 'onDropped' | 'onClosed'>>;
 
-export interface SensorNodeOptions {
+/** What a node itself asks of its client; who made it may know more of it. */
+export type NodeClient = Pick<MqttClient, 'connect' | 'publishBytes' | 'close'>;
+
+export interface SensorNodeOptions<Client extends NodeClient = MqttClient> {
   /** One level of a topic; see piece.ts. */
   piece: string;
   /** The sensor, and no one else's. Its clock need not be that of `tick`. */
   sensor: Pick<DHT22,
     'request' | 'poll' | 'humidityTenths' | 'temperatureTenths' | 'failure' | 'close'>;
   /** Makes the client, which must have these options. */
-  client: (own: NodeClientOptions) => MqttClient;
+  client: (own: NodeClientOptions) => Client;
   /** Milliseconds between readings; default 10,000. A DHT22 gives one in 2,000 at best. */
   intervalMs?: number;
   /**
@@ -73,9 +76,9 @@ export interface SensorNodeObserver {
   closed?(): void;
 }
 
-export class SensorNode {
+export class SensorNode<Client extends NodeClient = MqttClient> {
   readonly piece: string;
-  readonly client: MqttClient;
+  readonly client: Client;
   /** Good readings, and requests that failed. */
   readCount = 0;
   failedCount = 0;
@@ -106,7 +109,7 @@ export class SensorNode {
   #goodbye = 0;
 
   /** Throws RangeError when the piece or a time cannot be, and what `client` throws. */
-  constructor(options: SensorNodeOptions) {
+  constructor(options: SensorNodeOptions<Client>) {
     const { piece, intervalMs = 10_000, changeTenths = 0 } = options;
     const problem = pieceProblem(piece);
     if (problem !== '') throw new RangeError(`piece is ${JSON.stringify(piece)}: ${problem}`);

@@ -21,6 +21,8 @@ export interface BrokerFinderOptions extends SystemIo {
   port?: number;
 }
 
+/** Made when the program is linked, so that on a board it is in flash. */
+const SERVICE = dnsName('_mqtt', '_tcp', 'local');
 const ASK = CLASS_IN | CLASS_TOP_BIT;
 
 const TICK_MS = 250;
@@ -59,79 +61,77 @@ export function brokerFinder(options: BrokerFinderOptions): Locate {
 }
 
 class Search {
-  readonly #options: BrokerFinderOptions;
-  readonly #found: Parameters<Locate>[0];
-  readonly #failed: Parameters<Locate>[1];
-  readonly #service = dnsName('_mqtt', '_tcp', 'local');
-  readonly #writer = new DnsWriter(QUESTION_BYTES);
-  readonly #brokers: Found[] = [];
-  #socket: UdpSocket | undefined;
-  #timer: unknown;
-  #ticks = 0;
+  private readonly options: BrokerFinderOptions;
+  private readonly onFound: Parameters<Locate>[0];
+  private readonly onFailed: Parameters<Locate>[1];
+  private readonly brokers: Found[] = [];
+  private socket: UdpSocket | undefined;
+  private timer: unknown;
+  private ticks = 0;
   /** When the first broker was known. */
-  #foundAt = 0;
+  private foundAt = 0;
 
   /** Throws what the socket throws: then there is no network. */
   constructor(
     options: BrokerFinderOptions, host: Uint8Array | undefined,
     found: Parameters<Locate>[0], failed: Parameters<Locate>[1],
   ) {
-    this.#options = options;
-    this.#found = found;
-    this.#failed = failed;
+    this.options = options;
+    this.onFound = found;
+    this.onFailed = failed;
     const { port = 1883 } = options;
-    if (host !== undefined) this.#brokers.push({ instance: host, host, port, address: '' });
+    if (host !== undefined) this.brokers.push({ instance: host, host, port, address: '' });
     const search = this;
-    this.#socket = new options.UDP({
+    this.socket = new options.UDP({
       onReadable(count): void {
-        search.#guard(() => {
-          for (; count > 0 && search.#socket !== undefined; count--) {
+        search.guard(() => {
+          for (; count > 0 && search.socket !== undefined; count--) {
             const packet = this.read();
-            if (packet !== undefined) search.#received(new Uint8Array(packet));
+            if (packet !== undefined) search.received(new Uint8Array(packet));
           }
         });
       },
     });
-    this.#timer = options.Timer.repeat(() => this.#guard(() => this.#tick()), TICK_MS);
-    this.#ask();
+    this.timer = options.Timer.repeat(() => this.guard(() => this.tick()), TICK_MS);
+    this.ask();
   }
 
   close(): void {
-    if (this.#socket === undefined) return;
-    this.#socket.close();
-    this.#socket = undefined;
-    this.#options.Timer.clear(this.#timer);
+    if (this.socket === undefined) return;
+    this.socket.close();
+    this.socket = undefined;
+    this.options.Timer.clear(this.timer);
   }
 
-  #guard(callback: () => void): void {
+  private guard(callback: () => void): void {
     try {
       callback();
     } catch (error) {
-      this.#options.trace(`looking for the broker: ${error}\n`);
+      this.options.trace(`looking for the broker: ${error}\n`);
     }
   }
 
-  #tick(): void {
-    const ticks = ++this.#ticks;
-    const best = this.#best();
+  private tick(): void {
+    const ticks = ++this.ticks;
+    const best = this.best();
     if (best !== undefined) {
-      this.#foundAt ||= ticks;
-      if (this.#options.hostName === undefined && ticks < this.#foundAt + COLLECT) return;
+      this.foundAt ||= ticks;
+      if (this.options.hostName === undefined && ticks < this.foundAt + COLLECT) return;
       this.close();
-      this.#found(hostText(best.host!), best.address, best.port);
+      this.onFound(hostText(best.host!), best.address, best.port);
     } else if (ticks >= GIVE_UP) {
       this.close();
-      const { hostName } = this.#options;
-      this.#failed(new Error(hostName === undefined ? 'no broker answers in the local network'
+      const { hostName } = this.options;
+      this.onFailed(new Error(hostName === undefined ? 'no broker answers in the local network'
         : `nobody is called ${hostName} in the local network`));
     } else if (ASK_AGAIN.includes(ticks)) {
-      this.#ask();
+      this.ask();
     }
   }
 
-  #best(): Found | undefined {
+  private best(): Found | undefined {
     let best: Found | undefined;
-    for (const broker of this.#brokers) {
+    for (const broker of this.brokers) {
       if (broker.address === '') continue;
       if (best === undefined || isBefore(broker.instance, best.instance)) best = broker;
     }
@@ -139,31 +139,31 @@ class Search {
   }
 
   /** For the service, and for what is missing of each broker. */
-  #ask(): void {
-    if (this.#options.hostName === undefined) this.#question(this.#service, TYPE_PTR);
-    for (const { instance, host, address } of this.#brokers) {
+  private ask(): void {
+    if (this.options.hostName === undefined) this.question(SERVICE, TYPE_PTR);
+    for (const { instance, host, address } of this.brokers) {
       if (address !== '') continue;
-      if (host === undefined) this.#question(instance, TYPE_SRV);
-      else this.#question(host, TYPE_A);
+      if (host === undefined) this.question(instance, TYPE_SRV);
+      else this.question(host, TYPE_A);
     }
   }
 
-  #question(name: Uint8Array, type: number): void {
-    this.#guard(() => {
-      const { message } = this.#writer.start(0, false).question(name, type, ASK);
-      this.#socket?.write(message, MDNS_ADDRESS, MDNS_PORT);
+  private question(name: Uint8Array, type: number): void {
+    this.guard(() => {
+      const { message } = new DnsWriter(QUESTION_BYTES).start(0, false).question(name, type, ASK);
+      this.socket?.write(message, MDNS_ADDRESS, MDNS_PORT);
     });
   }
 
-  #received(bytes: Uint8Array): void {
+  private received(bytes: Uint8Array): void {
     for (let reader = new DnsReader(bytes); reader.nextRecord();) {
       const { type, nameStart, dataStart } = reader;
       const name = reader.name(nameStart);
       if (name === undefined) return;
-      if (type === TYPE_PTR && compareBytes(name, this.#service) === 0) {
-        this.#broker(reader.name(dataStart));
+      if (type === TYPE_PTR && compareBytes(name, SERVICE) === 0) {
+        this.brokerOf(reader.name(dataStart));
       } else if (type === TYPE_SRV) {
-        const broker = this.#broker(name);
+        const broker = this.brokerOf(name);
         const host = reader.name(dataStart + 6);
         if (broker === undefined || host === undefined) continue;
         broker.host = host;
@@ -174,7 +174,7 @@ class Search {
     for (let reader = new DnsReader(bytes); reader.nextRecord();) {
       const { type, nameStart, dataStart, dataEnd } = reader;
       if (type !== TYPE_A || dataEnd - dataStart !== 4) continue;
-      for (const broker of this.#brokers) {
+      for (const broker of this.brokers) {
         if (broker.host === undefined || !reader.isName(nameStart, broker.host)) continue;
         broker.address = bytes.subarray(dataStart, dataEnd).join('.');
       }
@@ -182,17 +182,17 @@ class Search {
   }
 
   /** The one of this name, known or new; undefined when it is none, or one too many. */
-  #broker(instance: Uint8Array | undefined): Found | undefined {
-    if (instance === undefined || this.#options.hostName !== undefined) return undefined;
-    for (const broker of this.#brokers) {
+  private brokerOf(instance: Uint8Array | undefined): Found | undefined {
+    if (instance === undefined || this.options.hostName !== undefined) return undefined;
+    for (const broker of this.brokers) {
       if (compareBytes(broker.instance, instance) === 0) return broker;
     }
     const suffix = instance.subarray(instance[0]! + 1);
-    if (compareBytes(suffix, this.#service) !== 0 || this.#brokers.length >= BROKER_COUNT) {
+    if (compareBytes(suffix, SERVICE) !== 0 || this.brokers.length >= BROKER_COUNT) {
       return undefined;
     }
     const broker = { instance, port: 0, address: '' };
-    this.#brokers.push(broker);
+    this.brokers.push(broker);
     return broker;
   }
 }

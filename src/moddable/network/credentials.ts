@@ -22,36 +22,36 @@ const DOMAIN = 'wifi';
 const PART_BYTES = 32;
 
 export class CredentialStore {
-  readonly #preference: PreferenceModule;
-  readonly #config: { ssid?: unknown; password?: unknown };
+  private readonly preference: PreferenceModule;
+  private readonly config: { ssid?: unknown; password?: unknown };
 
   /** `config` is `mc/config`, where `ssid=…` and `password=…` of the command line arrive. */
   constructor(preference: PreferenceModule, config: { ssid?: unknown; password?: unknown }) {
-    this.#preference = preference;
-    this.#config = config;
+    this.preference = preference;
+    this.config = config;
   }
 
   /** The program was built with credentials: they are used, whatever is stored. */
   get built(): boolean {
-    return text(this.#config.ssid) !== '';
+    return text(this.config.ssid) !== '';
   }
 
   /** Undefined when there are none. */
   read(): Credentials | undefined {
     if (this.built) {
-      return { ssid: text(this.#config.ssid), password: text(this.#config.password) };
+      return { ssid: text(this.config.ssid), password: text(this.config.password) };
     }
-    const ssid = this.#get('ssid');
-    return ssid === '' ? undefined : { ssid, password: this.#get('password') + this.#get('more') };
+    const ssid = this.get('ssid');
+    return ssid === '' ? undefined : { ssid, password: this.get('password') + this.get('more') };
   }
 
   /** Whether a board has joined a network with these: then a network that is away comes back. */
   get proven(): boolean {
-    return this.built || this.#preference.get(DOMAIN, 'proven') === true;
+    return this.built || this.preference.get(DOMAIN, 'proven') === true;
   }
 
   prove(): void {
-    if (!this.proven) this.#preference.set(DOMAIN, 'proven', true);
+    if (!this.proven) this.preference.set(DOMAIN, 'proven', true);
   }
 
   /**
@@ -60,20 +60,20 @@ export class CredentialStore {
    */
   write({ ssid, password }: Credentials): void {
     this.clear();
-    this.#preference.set(DOMAIN, 'password', password.slice(0, PART_BYTES));
-    this.#preference.set(DOMAIN, 'more', password.slice(PART_BYTES));
-    this.#preference.set(DOMAIN, 'ssid', ssid);
+    this.preference.set(DOMAIN, 'password', password.slice(0, PART_BYTES));
+    this.preference.set(DOMAIN, 'more', password.slice(PART_BYTES));
+    this.preference.set(DOMAIN, 'ssid', ssid);
   }
 
   /** For a board that moves to another network: the next start is a first one. */
   clear(): void {
     for (const name of ['ssid', 'proven', 'password', 'more']) {
-      this.#preference.delete(DOMAIN, name);
+      this.preference.delete(DOMAIN, name);
     }
   }
 
-  #get(name: string): string {
-    return text(this.#preference.get(DOMAIN, name));
+  private get(name: string): string {
+    return text(this.preference.get(DOMAIN, name));
   }
 }
 

@@ -73,19 +73,19 @@ export class DnsReader {
   dnsClass = 0;
   dataStart = 0;
   dataEnd = 0;
-  #questionsLeft: number;
-  #recordsLeft: number;
-  #at = HEADER_BYTES;
+  private questionsLeft: number;
+  private recordsLeft: number;
+  private at = HEADER_BYTES;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
     const whole = bytes.length >= HEADER_BYTES;
-    this.#questionsLeft = whole ? this.#u16(4) : 0;
-    this.#recordsLeft = whole ? this.#u16(6) + this.#u16(8) + this.#u16(10) : 0;
+    this.questionsLeft = whole ? this.read16(4) : 0;
+    this.recordsLeft = whole ? this.read16(6) + this.read16(8) + this.read16(10) : 0;
   }
 
   get id(): number {
-    return this.bytes.length >= HEADER_BYTES ? this.#u16(0) : 0;
+    return this.bytes.length >= HEADER_BYTES ? this.read16(0) : 0;
   }
 
   get isResponse(): boolean {
@@ -94,25 +94,25 @@ export class DnsReader {
 
   /** False when there are no more. */
   nextQuestion(): boolean {
-    if (this.#questionsLeft === 0) return false;
-    this.#questionsLeft--;
-    return this.#named(4);
+    if (this.questionsLeft === 0) return false;
+    this.questionsLeft--;
+    return this.named(4);
   }
 
   /** Of answers, authorities and additional ones alike; false when there are no more. */
   nextRecord(): boolean {
     while (this.nextQuestion());
-    if (this.#recordsLeft === 0) return false;
-    this.#recordsLeft--;
-    if (!this.#named(10)) return false;
-    this.dataStart = this.#at;
-    this.dataEnd = this.#at + this.#u16(this.#at - 2);
-    this.#at = this.dataEnd;
-    return this.dataEnd <= this.bytes.length || this.#over();
+    if (this.recordsLeft === 0) return false;
+    this.recordsLeft--;
+    if (!this.named(10)) return false;
+    this.dataStart = this.at;
+    this.dataEnd = this.at + this.read16(this.at - 2);
+    this.at = this.dataEnd;
+    return this.dataEnd <= this.bytes.length || this.over();
   }
 
   u16(at: number): number {
-    return at + 2 <= this.bytes.length ? this.#u16(at) : 0;
+    return at + 2 <= this.bytes.length ? this.read16(at) : 0;
   }
 
   /** Whether the name that begins at `at` is this one. Allocates nothing. */
@@ -123,7 +123,7 @@ export class DnsReader {
       const labelBytes = bytes[at];
       if (labelBytes === undefined) return false;
       if (labelBytes >= 0xc0) {
-        const to = this.#pointer(at);
+        const to = this.pointer(at);
         if (to >= limit) return false;
         limit = to;
         at = to;
@@ -149,7 +149,7 @@ export class DnsReader {
       const labelBytes = bytes[at];
       if (labelBytes === undefined) return undefined;
       if (labelBytes >= 0xc0) {
-        const to = this.#pointer(at);
+        const to = this.pointer(at);
         if (to >= limit) return undefined;
         limit = to;
         at = to;
@@ -165,64 +165,64 @@ export class DnsReader {
   }
 
   /** Where the pointer at `at` points to; far away when half of it is missing. */
-  #pointer(at: number): number {
-    return at + 2 <= this.bytes.length ? this.#u16(at) & 0x3fff : Infinity;
+  private pointer(at: number): number {
+    return at + 2 <= this.bytes.length ? this.read16(at) & 0x3fff : Infinity;
   }
 
   /** Reads a name and what follows it, of which type and class come first. */
-  #named(byteCount: number): boolean {
+  private named(byteCount: number): boolean {
     const { bytes } = this;
-    let at = this.#at;
+    let at = this.at;
     for (;;) {
       const labelBytes = bytes[at];
-      if (labelBytes === undefined || labelBytes > 63 && labelBytes < 0xc0) return this.#over();
+      if (labelBytes === undefined || labelBytes > 63 && labelBytes < 0xc0) return this.over();
       at += labelBytes > 63 ? 2 : 1 + labelBytes;
       if (labelBytes === 0 || labelBytes > 63) break;
     }
-    if (at + byteCount > bytes.length) return this.#over();
-    this.nameStart = this.#at;
-    this.type = this.#u16(at);
-    this.dnsClass = this.#u16(at + 2);
-    this.#at = at + byteCount;
+    if (at + byteCount > bytes.length) return this.over();
+    this.nameStart = this.at;
+    this.type = this.read16(at);
+    this.dnsClass = this.read16(at + 2);
+    this.at = at + byteCount;
     return true;
   }
 
-  #over(): boolean {
-    this.#questionsLeft = 0;
-    this.#recordsLeft = 0;
+  private over(): boolean {
+    this.questionsLeft = 0;
+    this.recordsLeft = 0;
     return false;
   }
 
-  #u16(at: number): number {
+  private read16(at: number): number {
     return this.bytes[at]! << 8 | this.bytes[at + 1]!;
   }
 }
 
 /** Writes one message after the other into one buffer; what is written must fit. */
 export class DnsWriter {
-  readonly #bytes: Uint8Array;
-  #at = 0;
+  private readonly memory: Uint8Array;
+  private at = 0;
 
   constructor(byteCount: number) {
-    this.#bytes = new Uint8Array(byteCount);
+    this.memory = new Uint8Array(byteCount);
   }
 
   /** The message so far, in place: until the next `start`. */
   get message(): Uint8Array {
-    return this.#bytes.subarray(0, this.#at);
+    return this.memory.subarray(0, this.at);
   }
 
   start(id: number, isResponse: boolean): this {
-    this.#bytes.fill(0, 0, HEADER_BYTES);
-    this.#at = 0;
+    this.memory.fill(0, 0, HEADER_BYTES);
+    this.at = 0;
     this.u16(id);
-    if (isResponse) this.#bytes[2] = 0x84; // and authoritative
-    this.#at = HEADER_BYTES;
+    if (isResponse) this.memory[2] = 0x84; // and authoritative
+    this.at = HEADER_BYTES;
     return this;
   }
 
   question(name: Uint8Array, type: number, dnsClass: number): this {
-    this.#bytes[5]!++;
+    this.memory[5]!++;
     return this.bytes(name).u16(type).u16(dnsClass);
   }
 
@@ -231,20 +231,20 @@ export class DnsWriter {
     name: Uint8Array, type: number, dnsClass: number, seconds: number, data: Uint8Array,
     authority = false,
   ): this {
-    this.#bytes[authority ? 9 : 7]!++;
+    this.memory[authority ? 9 : 7]!++;
     this.bytes(name).u16(type).u16(dnsClass).u16(0).u16(seconds).u16(data.length);
     return this.bytes(data);
   }
 
+  /** One by one: an ESP8266 cannot copy from its flash, where constant names are. */
   bytes(bytes: Uint8Array): this {
-    this.#bytes.set(bytes, this.#at);
-    this.#at += bytes.length;
+    for (let i = 0; i < bytes.length; i++) this.memory[this.at++] = bytes[i]!;
     return this;
   }
 
   u16(value: number): this {
-    this.#bytes[this.#at++] = value >> 8;
-    this.#bytes[this.#at++] = value;
+    this.memory[this.at++] = value >> 8;
+    this.memory[this.at++] = value;
     return this;
   }
 }

@@ -22,21 +22,18 @@ export class HttpRequest {
   method = '';
   /** As it came; a browser asks for other things than the page too. */
   path = '';
-  #state = INCOMPLETE;
-  #headBytes = 0;
+  /** INCOMPLETE, COMPLETE, or the status with which to answer. For others to read. */
+  state = INCOMPLETE;
+  private headBytes = 0;
   /** The line that is being read, its first bytes. */
-  #line = '';
-  #lineBytes = 0;
+  private line = '';
+  private lineBytes = 0;
   /** Of the body: how many there will be; once it begins, how many have come. */
-  #bodyBytes = 0;
-  #body: Uint8Array | undefined;
-
-  get state(): number {
-    return this.#state;
-  }
+  private bodyBytes = 0;
+  private bodySoFar: Uint8Array | undefined;
 
   get body(): Uint8Array {
-    return this.#body ?? new Uint8Array(0);
+    return this.bodySoFar ?? new Uint8Array(0);
   }
 
   /**
@@ -44,33 +41,33 @@ export class HttpRequest {
    * (RFC 9110 section 15.5): nothing that follows is looked at then.
    */
   push(byte: number): number {
-    if (this.#state !== INCOMPLETE) return this.#state;
-    this.#state = this.#body === undefined ? this.#head(byte) : this.#inBody(this.#body, byte);
-    return this.#state;
+    if (this.state !== INCOMPLETE) return this.state;
+    this.state = this.bodySoFar === undefined ? this.head(byte) : this.inBody(this.bodySoFar, byte);
+    return this.state;
   }
 
-  #inBody(body: Uint8Array, byte: number): number {
-    body[this.#bodyBytes++] = byte;
-    return this.#bodyBytes === body.length ? COMPLETE : INCOMPLETE;
+  private inBody(body: Uint8Array, byte: number): number {
+    body[this.bodyBytes++] = byte;
+    return this.bodyBytes === body.length ? COMPLETE : INCOMPLETE;
   }
 
-  #head(byte: number): number {
-    if (++this.#headBytes > HEAD_BYTES_MAX) return 431;
+  private head(byte: number): number {
+    if (++this.headBytes > HEAD_BYTES_MAX) return 431;
     if (byte !== 0x0a) {
-      if (byte !== 0x0d && ++this.#lineBytes <= LINE_BYTES_MAX) {
-        this.#line += String.fromCharCode(byte);
+      if (byte !== 0x0d && ++this.lineBytes <= LINE_BYTES_MAX) {
+        this.line += String.fromCharCode(byte);
       }
       return INCOMPLETE;
     }
-    const line = this.#line;
-    const long = this.#lineBytes > LINE_BYTES_MAX;
-    this.#line = '';
-    this.#lineBytes = 0;
-    if (this.method === '') return line === '' ? INCOMPLETE : this.#requestLine(line, long);
-    return line === '' ? this.#headEnds() : this.#header(line, long);
+    const line = this.line;
+    const long = this.lineBytes > LINE_BYTES_MAX;
+    this.line = '';
+    this.lineBytes = 0;
+    if (this.method === '') return line === '' ? INCOMPLETE : this.requestLine(line, long);
+    return line === '' ? this.headEnds() : this.header(line, long);
   }
 
-  #requestLine(line: string, long: boolean): number {
+  private requestLine(line: string, long: boolean): number {
     const words = line.split(' ');
     this.path = words[1] ?? '';
     this.method = words[0]!;
@@ -78,23 +75,23 @@ export class HttpRequest {
     return this.method === 'GET' || this.method === 'POST' ? INCOMPLETE : 405;
   }
 
-  #header(line: string, long: boolean): number {
+  private header(line: string, long: boolean): number {
     const colon = line.indexOf(':');
     const name = line.slice(0, Math.max(0, colon)).toLowerCase();
     if (name === 'transfer-encoding') return 411;
     if (name !== 'content-length') return INCOMPLETE;
     const value = line.slice(colon + 1).trim();
-    if (long || this.#bodyBytes > 0 || !isDigits(value)) return 400;
+    if (long || this.bodyBytes > 0 || !isDigits(value)) return 400;
     const byteCount = Number(value);
     if (byteCount > BODY_BYTES_MAX) return 413;
-    this.#bodyBytes = byteCount;
+    this.bodyBytes = byteCount;
     return INCOMPLETE;
   }
 
-  #headEnds(): number {
-    if (this.method === 'GET' || this.#bodyBytes === 0) return COMPLETE;
-    this.#body = new Uint8Array(this.#bodyBytes);
-    this.#bodyBytes = 0;
+  private headEnds(): number {
+    if (this.method === 'GET' || this.bodyBytes === 0) return COMPLETE;
+    this.bodySoFar = new Uint8Array(this.bodyBytes);
+    this.bodyBytes = 0;
     return INCOMPLETE;
   }
 }

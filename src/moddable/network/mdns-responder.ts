@@ -56,156 +56,162 @@ const HOST = 1;
 const BROKER = 2;
 const TYPES = 4;
 
+// Names that are always the same: made when the program is linked, so that on a board they are in
+// flash.
+const SERVICE = dnsName('_mqtt', '_tcp', 'local');
+/** Who asks for this asks which services there are. */
+const SERVICES = dnsName('_services', '_dns-sd', '_udp', 'local');
+
 export class MdnsResponder {
-  readonly #options: MdnsResponderOptions;
-  readonly #address: Uint8Array;
-  readonly #service = dnsName('_mqtt', '_tcp', 'local');
-  /** Who asks for this asks which services there are. */
-  readonly #services = dnsName('_services', '_dns-sd', '_udp', 'local');
-  readonly #writer = new DnsWriter(MESSAGE_BYTES);
-  #socket: UdpSocket | undefined;
-  #timer: unknown;
+  private readonly options: MdnsResponderOptions;
+  private socket: UdpSocket | undefined;
+  private timer: unknown;
   /** Which name of `maison`, `maison-2` and so on. */
-  #number = 1;
-  #label = '';
-  #host = this.#service;
-  #instance = this.#service;
+  private number = 1;
+  private label = '';
+  private host = SERVICE;
   /** Of probing and announcing; less than 0 while it waits. */
-  #step = 0;
-  #sentMs: number | undefined;
-  #sent = 0;
+  private step = 0;
+  private sentMs: number | undefined;
+  private sent = 0;
 
   /**
    * Claims the name. When that is impossible, it is traced: the broker works all the same. Throws
    * RangeError when `hostName` is none.
    */
   constructor(options: MdnsResponderOptions) {
-    this.#options = options;
+    this.options = options;
     if (!isHostName(options.hostName)) {
       throw new RangeError(`hostName must be 1 to ${HOST_NAME_MAX} letters, digits and hyphens, `
         + `not "${options.hostName}"`);
     }
-    this.#address = Uint8Array.from(options.address.split('.'), Number);
     const responder = this;
     try {
-      this.#socket = new options.UDP({
+      this.socket = new options.UDP({
         port: MDNS_PORT,
         onReadable(count): void {
-          responder.#guard(() => {
-            for (; count > 0 && responder.#socket !== undefined; count--) {
+          responder.guard(() => {
+            for (; count > 0 && responder.socket !== undefined; count--) {
               const packet = this.read();
-              if (packet !== undefined) responder.#received(packet, packet.address, packet.port);
+              if (packet !== undefined) responder.received(packet, packet.address, packet.port);
             }
           });
         },
       });
-      this.#socket.add?.(MDNS_ADDRESS);
+      this.socket.add?.(MDNS_ADDRESS);
     } catch (error) {
       options.trace(`no name in the local network: ${error}\n`);
       this.close();
       return;
     }
-    this.#probe();
+    this.probe();
   }
 
   /** The board's own, without `.local`; empty while it is being claimed, or cannot be. */
   get hostName(): string {
-    return this.#step > PROBE_COUNT && this.#socket !== undefined ? this.#label : '';
+    return this.step > PROBE_COUNT && this.socket !== undefined ? this.label : '';
+  }
+
+  // Made when they are needed, which is seldom: what is kept would be there always.
+
+  private get address(): Uint8Array {
+    return Uint8Array.from(this.options.address.split('.'), Number);
+  }
+
+  private get instance(): Uint8Array {
+    return dnsName(this.label, '_mqtt', '_tcp', 'local');
   }
 
   /** Idempotent. Says nothing to anybody: the network may be gone. */
   close(): void {
-    this.#socket?.close();
-    this.#socket = undefined;
-    this.#stopTimer();
+    this.socket?.close();
+    this.socket = undefined;
+    this.stopTimer();
   }
 
-  #stopTimer(): void {
-    if (this.#timer !== undefined) this.#options.Timer.clear(this.#timer);
-    this.#timer = undefined;
+  private stopTimer(): void {
+    if (this.timer !== undefined) this.options.Timer.clear(this.timer);
+    this.timer = undefined;
   }
 
-  #guard(callback: () => void): void {
+  private guard(callback: () => void): void {
     try {
       callback();
     } catch (error) {
-      this.#options.trace(`name in the local network: ${error}\n`);
+      this.options.trace(`name in the local network: ${error}\n`);
     }
   }
 
-  #probe(): void {
-    const { hostName, random, Timer } = this.#options;
-    this.#label = this.#number === 1 ? hostName : `${hostName}-${this.#number}`;
-    this.#host = dnsName(this.#label, 'local');
-    this.#instance = dnsName(this.#label, '_mqtt', '_tcp', 'local');
-    this.#step = this.#number > QUICK_NAMES_MAX ? -5000 / STEP_MS : 0;
+  private probe(): void {
+    const { hostName, random, Timer } = this.options;
+    this.label = this.number === 1 ? hostName : `${hostName}-${this.number}`;
+    this.host = dnsName(this.label, 'local');
+    this.step = this.number > QUICK_NAMES_MAX ? -5000 / STEP_MS : 0;
     // Another pace for each, so that two that began together do not end together.
-    this.#timer ??= Timer.repeat(() => this.#guard(() => this.#tick()), STEP_MS + random() % 64);
+    this.timer ??= Timer.repeat(() => this.guard(() => this.tick()), STEP_MS + random() % 64);
   }
 
-  #tick(): void {
-    const step = this.#step++;
+  private tick(): void {
+    const step = this.step++;
     if (step < 0) return;
     if (step < PROBE_COUNT) {
-      this.#sendProbe();
+      this.sendProbe();
     } else if (step === PROBE_COUNT) {
-      this.#options.trace(`this board is ${this.#label}.local\n`);
-      this.#announce();
-      this.#options.onName?.(this.#label);
+      this.options.trace(`this board is ${this.label}.local\n`);
+      this.announce();
+      this.options.onName?.(this.label);
     } else if (step === LAST_STEP) {
-      this.#stopTimer();
-      this.#announce();
+      this.stopTimer();
+      this.announce();
     }
   }
 
-  #sendProbe(): void {
-    this.#writer.start(0, false).question(this.#host, TYPE_ANY, FLUSH)
-      .record(this.#host, TYPE_A, CLASS_IN, HOST_SECONDS, this.#address, true);
-    this.#send(MDNS_ADDRESS, MDNS_PORT);
+  private sendProbe(): void {
+    const writer = message(0, false).question(this.host, TYPE_ANY, FLUSH)
+      .record(this.host, TYPE_A, CLASS_IN, HOST_SECONDS, this.address, true);
+    this.send(writer, MDNS_ADDRESS, MDNS_PORT);
   }
 
-  #announce(): void {
-    this.#writer.start(0, true);
-    this.#write(HOST | BROKER, false);
-    this.#send(MDNS_ADDRESS, MDNS_PORT);
+  private announce(): void {
+    this.send(this.write(message(0, true), HOST | BROKER, false), MDNS_ADDRESS, MDNS_PORT);
   }
 
   /** Nobody waits for what cannot be sent: it is asked for again. */
-  #send(address: string, port: number): void {
-    this.#guard(() => this.#socket?.write(this.#writer.message, address, port));
+  private send(writer: DnsWriter, address: string, port: number): void {
+    this.guard(() => this.socket?.write(writer.message, address, port));
   }
 
-  #received(packet: ArrayBuffer, address: string, port: number): void {
+  private received(packet: ArrayBuffer, address: string, port: number): void {
     const reader = new DnsReader(new Uint8Array(packet));
     if (reader.isResponse) {
       while (reader.nextRecord()) {
-        if (reader.type === TYPE_A && reader.isName(reader.nameStart, this.#host)
-          && compareBytes(this.#dataOf(reader), this.#address) !== 0) return this.#conflict();
+        if (reader.type === TYPE_A && reader.isName(reader.nameStart, this.host)
+          && compareBytes(this.dataOf(reader), this.address) !== 0) return this.conflict();
       }
     } else if (this.hostName !== '') {
-      this.#answer(reader, address, port);
+      this.answer(reader, address, port);
     }
   }
 
-  #dataOf(reader: DnsReader): Uint8Array {
+  private dataOf(reader: DnsReader): Uint8Array {
     return reader.bytes.subarray(reader.dataStart, reader.dataEnd);
   }
 
   /** Another host has the name, or one that meanwhile had it too claims it once more. */
-  #conflict(): void {
-    if (this.hostName === '') this.#number++;
-    this.#options.trace(`another host is ${this.#label}.local\n`);
-    this.#probe();
+  private conflict(): void {
+    if (this.hostName === '') this.number++;
+    this.options.trace(`another host is ${this.label}.local\n`);
+    this.probe();
   }
 
-  #answer(reader: DnsReader, address: string, port: number): void {
+  private answer(reader: DnsReader, address: string, port: number): void {
     const legacy = port !== MDNS_PORT;
     let toAll = 0;
     let toOne = 0;
     let question: Uint8Array | undefined;
     let questionType = 0;
     while (reader.nextQuestion()) {
-      const wanted = this.#wanted(reader);
+      const wanted = this.wantedBy(reader);
       if (wanted === 0) continue;
       if (legacy) question ??= reader.name(reader.nameStart);
       questionType ||= reader.type;
@@ -213,76 +219,78 @@ export class MdnsResponder {
       else toAll |= wanted;
     }
     if ((toOne | toAll) === 0) return;
-    if (this.#isKnown(reader)) {
+    if (this.isKnown(reader)) {
       toOne &= ~BROKER;
       toAll &= ~BROKER;
     }
     if (toOne !== 0) {
-      this.#writer.start(legacy ? reader.id : 0, true);
-      if (question !== undefined) this.#writer.question(question, questionType, CLASS_IN);
-      this.#write(toOne, legacy);
-      this.#send(address, port);
+      const writer = message(legacy ? reader.id : 0, true);
+      if (question !== undefined) writer.question(question, questionType, CLASS_IN);
+      this.send(this.write(writer, toOne, legacy), address, port);
     }
-    if (toAll !== 0 && this.#mayRepeat(toAll)) {
-      this.#writer.start(0, true);
-      this.#write(toAll, false);
-      this.#send(MDNS_ADDRESS, MDNS_PORT);
+    if (toAll !== 0 && this.mayRepeat(toAll)) {
+      this.send(this.write(message(0, true), toAll, false), MDNS_ADDRESS, MDNS_PORT);
     }
   }
 
-  #mayRepeat(wanted: number): boolean {
-    const nowMs = this.#options.now();
-    const recent = this.#sentMs !== undefined && ((nowMs - this.#sentMs) | 0) < SAME_MS_MIN;
-    if (recent && (wanted & ~this.#sent) === 0) return false;
-    this.#sent = recent ? this.#sent | wanted : wanted;
-    this.#sentMs = nowMs;
+  private mayRepeat(wanted: number): boolean {
+    const nowMs = this.options.now();
+    const recent = this.sentMs !== undefined && ((nowMs - this.sentMs) | 0) < SAME_MS_MIN;
+    if (recent && (wanted & ~this.sent) === 0) return false;
+    this.sent = recent ? this.sent | wanted : wanted;
+    this.sentMs = nowMs;
     return true;
   }
 
   /** What a question asks of us; 0 when it is for others. */
-  #wanted(reader: DnsReader): number {
+  private wantedBy(reader: DnsReader): number {
     const { type, nameStart } = reader;
     const any = type === TYPE_ANY;
     if (any || type === TYPE_A || type === TYPE_AAAA) {
-      if (reader.isName(nameStart, this.#host)) return HOST;
+      if (reader.isName(nameStart, this.host)) return HOST;
     }
     if (any || type === TYPE_PTR) {
-      if (reader.isName(nameStart, this.#service)) return BROKER;
-      if (reader.isName(nameStart, this.#services)) return TYPES;
+      if (reader.isName(nameStart, SERVICE)) return BROKER;
+      if (reader.isName(nameStart, SERVICES)) return TYPES;
     }
     const ofBroker = any || type === TYPE_SRV || type === TYPE_TXT;
-    return ofBroker && reader.isName(nameStart, this.#instance) ? BROKER : 0;
+    return ofBroker && reader.isName(nameStart, this.instance) ? BROKER : 0;
   }
 
   /** Whoever asks for brokers and knows this one already says so (section 7.1). */
-  #isKnown(reader: DnsReader): boolean {
+  private isKnown(reader: DnsReader): boolean {
     while (reader.nextRecord()) {
-      if (reader.type === TYPE_PTR && reader.isName(reader.nameStart, this.#service)
-        && reader.isName(reader.dataStart, this.#instance)) return true;
+      if (reader.type === TYPE_PTR && reader.isName(reader.nameStart, SERVICE)
+        && reader.isName(reader.dataStart, this.instance)) return true;
     }
     return false;
   }
 
-  #write(wanted: number, legacy: boolean): void {
-    const writer = this.#writer;
-    const host = this.#host;
-    const instance = this.#instance;
+  private write(writer: DnsWriter, wanted: number, legacy: boolean): DnsWriter {
+    const host = this.host;
+    const instance = this.instance;
     const flush = legacy ? CLASS_IN : FLUSH;
     const hostSeconds = legacy ? LEGACY_SECONDS : HOST_SECONDS;
     const otherSeconds = legacy ? LEGACY_SECONDS : OTHER_SECONDS;
     if ((wanted & TYPES) !== 0) {
-      writer.record(this.#services, TYPE_PTR, CLASS_IN, otherSeconds, this.#service);
+      writer.record(SERVICES, TYPE_PTR, CLASS_IN, otherSeconds, SERVICE);
     }
     if ((wanted & BROKER) !== 0) {
-      writer.record(this.#service, TYPE_PTR, CLASS_IN, otherSeconds, instance)
-        .record(instance, TYPE_SRV, flush, hostSeconds, serviceData(this.#options.port, host))
+      writer.record(SERVICE, TYPE_PTR, CLASS_IN, otherSeconds, instance)
+        .record(instance, TYPE_SRV, flush, hostSeconds, serviceData(this.options.port, host))
         .record(instance, TYPE_TXT, flush, otherSeconds, new Uint8Array(1)); // no attributes
     }
-    if ((wanted & (HOST | BROKER)) === 0) return;
-    writer.record(host, TYPE_A, flush, hostSeconds, this.#address);
+    if ((wanted & (HOST | BROKER)) === 0) return writer;
+    writer.record(host, TYPE_A, flush, hostSeconds, this.address);
     // That there is no address of IPv6: who asks for both need not wait for it (section 6.1).
     if (!legacy) writer.record(host, TYPE_NSEC, flush, hostSeconds, onlyAddress(host));
+    return writer;
   }
+}
+
+/** A new one each time: they are seldom, and what is kept between them would be there always. */
+function message(id: number, isResponse: boolean): DnsWriter {
+  return new DnsWriter(MESSAGE_BYTES).start(id, isResponse);
 }
 
 /** Priority, weight, port and host (RFC 2782). */

@@ -80,186 +80,178 @@ const UP = 3;
 const SETUP = 4;
 
 export class Network {
-  readonly #options: NetworkOptions;
-  #state = OFF;
+  private readonly options: NetworkOptions;
+  private state = OFF;
   /** Until the next step of this state. */
-  #leftMs = 0;
+  private leftMs = 0;
   /** The longest that the next wait can be. */
-  #waitMs = WAIT_FIRST_MS;
+  private waitMs = WAIT_FIRST_MS;
   /** How long the network has been away, or up. */
-  #sinceMs = 0;
-  #address = '';
-  #joinCount = 0;
-  #page: SetupPage | undefined;
+  private sinceMs = 0;
+  /** The board's own, as numbers; empty while the network is not there. For others to read. */
+  address = '';
+  /** How often the network came, since the start. For others to read. */
+  joinCount = 0;
+  private page: SetupPage | undefined;
   /** Never closed, only not heard: on ESP8266 what it still has to tell would tell nobody. */
-  #wifi: unknown;
-  #timer: unknown;
+  private wifi: unknown;
+  private timer: unknown;
 
   /** Nothing happens until `start`. */
   constructor(options: NetworkOptions) {
-    this.#options = options;
-  }
-
-  /** The board's own, as numbers; empty while the network is not there. */
-  get address(): string {
-    return this.#address;
-  }
-
-  /** How often the network came, since the start. */
-  get joinCount(): number {
-    return this.#joinCount;
+    this.options = options;
   }
 
   /** Strength of the signal in dBm, about -30 near to -90 far; undefined where unknown. */
   get signalDbm(): number | undefined {
-    const signal = this.#state === UP ? this.#options.Net.get('RSSI') : undefined;
+    const signal = this.state === UP ? this.options.Net.get('RSSI') : undefined;
     return typeof signal === 'number' && signal < 0 ? signal : undefined;
   }
 
   /** The access point and its page are there. */
   get settingUp(): boolean {
-    return this.#state === SETUP;
+    return this.state === SETUP;
   }
 
   /** Idempotent. */
   start(): void {
-    if (this.#state !== OFF) return;
-    const { WiFi, Timer } = this.#options;
-    this.#wifi ??= new WiFi(undefined, (message, reason) => {
-      this.#guard(() => this.#notified(message, reason));
+    if (this.state !== OFF) return;
+    const { WiFi, Timer } = this.options;
+    this.wifi ??= new WiFi(undefined, (message, reason) => {
+      this.guard(() => this.notified(message, reason));
     });
-    this.#timer = Timer.repeat(() => this.#guard(() => this.#tick()), TICK_MS);
-    this.#wait(0);
+    this.timer = Timer.repeat(() => this.guard(() => this.tick()), TICK_MS);
+    this.wait(0);
   }
 
   /** Idempotent. Leaves the network. */
   close(): void {
-    if (this.#state === OFF) return;
-    this.#options.Timer.clear(this.#timer);
-    this.#closePage();
-    this.#down();
-    this.#state = OFF;
-    this.#options.WiFi.disconnect();
+    if (this.state === OFF) return;
+    this.options.Timer.clear(this.timer);
+    this.closePage();
+    this.down();
+    this.state = OFF;
+    this.options.WiFi.disconnect();
   }
 
-  #guard(callback: () => void): void {
+  private guard(callback: () => void): void {
     try {
       callback();
     } catch (error) {
-      this.#options.trace(`network: ${error}\n`);
+      this.options.trace(`network: ${error}\n`);
     }
   }
 
-  #wait(ms: number): void {
-    this.#state = WAITING;
-    this.#leftMs = ms;
+  private wait(ms: number): void {
+    this.state = WAITING;
+    this.leftMs = ms;
   }
 
   /** An attempt has failed, or the network is lost. */
-  #retry(): void {
-    const { random } = this.#options;
-    this.#wait(this.#waitMs * (0.5 + random() / 0x2_0000_0000));
-    this.#waitMs = Math.min(2 * this.#waitMs, WAIT_MAX_MS);
+  private retry(): void {
+    const { random } = this.options;
+    this.wait(this.waitMs * (0.5 + random() / 0x2_0000_0000));
+    this.waitMs = Math.min(2 * this.waitMs, WAIT_MAX_MS);
   }
 
-  #tick(): void {
-    this.#sinceMs += TICK_MS;
-    this.#leftMs -= TICK_MS;
-    if (this.#state === SETUP) {
-      this.#setupTick();
-    } else if (this.#state === UP) {
+  private tick(): void {
+    this.sinceMs += TICK_MS;
+    this.leftMs -= TICK_MS;
+    if (this.state === SETUP) {
+      this.setupTick();
+    } else if (this.state === UP) {
       // One that holds for as long as the next wait is none that comes and goes.
-      if (this.#sinceMs >= this.#waitMs) this.#waitMs = WAIT_FIRST_MS;
-      if (this.#leftMs <= 0) this.#readAddress();
-    } else if (this.#leftMs <= 0) {
-      if (this.#state === JOINING) {
-        this.#options.trace('Wi-Fi: no answer in time\n');
-        this.#retry();
+      if (this.sinceMs >= this.waitMs) this.waitMs = WAIT_FIRST_MS;
+      if (this.leftMs <= 0) this.readAddress();
+    } else if (this.leftMs <= 0) {
+      if (this.state === JOINING) {
+        this.options.trace('Wi-Fi: no answer in time\n');
+        this.retry();
       } else {
-        this.#next();
+        this.next();
       }
     }
   }
 
   /** A wait is over. */
-  #next(): void {
-    const { credentials } = this.#options;
+  private next(): void {
+    const { credentials } = this.options;
     const found = credentials.read();
-    if (found === undefined || !credentials.proven && this.#sinceMs >= UNPROVEN_MS) {
-      this.#openPage();
+    if (found === undefined || !credentials.proven && this.sinceMs >= UNPROVEN_MS) {
+      this.openPage();
     } else {
-      this.#join(found);
+      this.join(found);
     }
   }
 
-  #join({ ssid, password }: Credentials): void {
-    const { WiFi, trace } = this.#options;
+  private join({ ssid, password }: Credentials): void {
+    const { WiFi, trace } = this.options;
     trace(`Wi-Fi: joining "${ssid}"\n`);
-    this.#state = JOINING;
-    this.#leftMs = JOIN_MS;
+    this.state = JOINING;
+    this.leftMs = JOIN_MS;
     try {
       WiFi.mode = STATION;
       WiFi.connect(password === '' ? { ssid } : { ssid, password });
     } catch (error) {
       trace(`Wi-Fi: ${error}\n`);
-      this.#leftMs = SETTLE_MS;
+      this.leftMs = SETTLE_MS;
     }
   }
 
-  #notified(message: string, reason: number | undefined): void {
-    if (this.#state === OFF || this.#state === SETUP) return;
+  private notified(message: string, reason: number | undefined): void {
+    if (this.state === OFF || this.state === SETUP) return;
     if (message === GOT_IP) {
-      this.#readAddress();
+      this.readAddress();
     } else if (message === LOST_IP || message === DISCONNECTED) {
-      if (this.#state === UP) {
-        this.#lost();
-      } else if (this.#state === JOINING && this.#leftMs > SETTLE_MS) {
+      if (this.state === UP) {
+        this.lost();
+      } else if (this.state === JOINING && this.leftMs > SETTLE_MS) {
         // Not the end of this attempt: an ESP8266 goes on by itself, and says this also of what it
         // left for it.
-        this.#leftMs = SETTLE_MS;
+        this.leftMs = SETTLE_MS;
         if (reason === PASSWORD_REJECTED) {
-          this.#options.trace('Wi-Fi: the network seems to reject the password\n');
+          this.options.trace('Wi-Fi: the network seems to reject the password\n');
         }
       }
     }
   }
 
-  #lost(): void {
-    this.#options.trace('Wi-Fi: lost\n');
-    this.#retry();
-    this.#down();
+  private lost(): void {
+    this.options.trace('Wi-Fi: lost\n');
+    this.retry();
+    this.down();
   }
 
   /** The network is there, still or for the first time; the board's address may have changed. */
-  #readAddress(): void {
-    this.#leftMs = CHECK_MS;
-    const address = this.#options.Net.get('IP');
+  private readAddress(): void {
+    this.leftMs = CHECK_MS;
+    const address = this.options.Net.get('IP');
     if (typeof address !== 'string') {
-      if (this.#state === UP) this.#lost();
+      if (this.state === UP) this.lost();
       return;
     }
-    if (address === this.#address) return;
-    this.#down();
-    this.#state = UP;
-    this.#sinceMs = 0;
-    this.#address = address;
-    this.#joinCount++;
-    this.#options.trace(`Wi-Fi: joined, address ${address}\n`);
-    this.#guard(() => this.#options.credentials.prove());
-    this.#options.onUp(address);
+    if (address === this.address) return;
+    this.down();
+    this.state = UP;
+    this.sinceMs = 0;
+    this.address = address;
+    this.joinCount++;
+    this.options.trace(`Wi-Fi: joined, address ${address}\n`);
+    this.guard(() => this.options.credentials.prove());
+    this.options.onUp(address);
   }
 
-  #down(): void {
-    if (this.#address === '') return;
-    this.#address = '';
-    this.#sinceMs = 0;
-    this.#guard(() => this.#options.onDown());
+  private down(): void {
+    if (this.address === '') return;
+    this.address = '';
+    this.sinceMs = 0;
+    this.guard(() => this.options.onDown());
   }
 
-  #openPage(): void {
-    const { WiFi, Net, trace, credentials, setupPort = 80 } = this.#options;
-    this.#state = SETUP;
-    this.#leftMs = SETUP_MS;
+  private openPage(): void {
+    const { WiFi, Net, trace, credentials, setupPort = 80 } = this.options;
+    this.state = SETUP;
+    this.leftMs = SETUP_MS;
     // As a station it has an address to be named after, on a first boot too. An ESP32 must be a
     // station also because its access point gets no address when the mode is set before it exists;
     // a simulator, which has no such address, wants the mode.
@@ -270,8 +262,8 @@ export class Network {
     const ssid = accessPointName(mac);
     try {
       WiFi.accessPoint({ ssid });
-      const { Listener, TCP, hostName } = this.#options;
-      this.#page = new SetupPage({
+      const { Listener, TCP, hostName } = this.options;
+      this.page = new SetupPage({
         Listener, TCP, trace, port: setupPort, hostName,
         store: (entered) => credentials.write(entered),
       });
@@ -284,23 +276,23 @@ export class Network {
       + 'or build again with ssid="…" password="…".\n');
   }
 
-  #setupTick(): void {
-    const page = this.#page;
+  private setupTick(): void {
+    const page = this.page;
     page?.tick(TICK_MS);
-    if (page?.busy) this.#leftMs = SETUP_MS;
-    const given = this.#options.credentials.read() !== undefined;
-    const over = this.#leftMs <= 0 && (given || page === undefined);
+    if (page?.busy) this.leftMs = SETUP_MS;
+    const given = this.options.credentials.read() !== undefined;
+    const over = this.leftMs <= 0 && (given || page === undefined);
     if (!over && !page?.finished) return;
-    this.#closePage();
-    this.#options.WiFi.mode = STATION;
-    this.#sinceMs = 0;
-    this.#waitMs = WAIT_FIRST_MS;
-    this.#wait(WAIT_FIRST_MS);
+    this.closePage();
+    this.options.WiFi.mode = STATION;
+    this.sinceMs = 0;
+    this.waitMs = WAIT_FIRST_MS;
+    this.wait(WAIT_FIRST_MS);
   }
 
-  #closePage(): void {
-    this.#page?.close();
-    this.#page = undefined;
+  private closePage(): void {
+    this.page?.close();
+    this.page = undefined;
   }
 }
 

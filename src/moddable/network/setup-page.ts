@@ -38,69 +38,69 @@ const LINGER_MS = 1500;
 const PIECE_BYTES = 512;
 
 export class SetupPage {
-  readonly #options: SetupPageOptions;
-  readonly #listener: TcpListener;
-  #connections: Connection[] = [];
-  #stored = false;
+  private readonly options: SetupPageOptions;
+  private readonly listener: TcpListener;
+  private connections: Connection[] = [];
+  private stored = false;
   /** How long ago something was stored. */
-  #storedMs = 0;
+  private storedMs = 0;
 
   /** Throws when it cannot listen. */
   constructor(options: SetupPageOptions) {
-    this.#options = options;
+    this.options = options;
     const { port = 80, Listener } = options;
-    this.#listener = new Listener({
+    this.listener = new Listener({
       port,
       onReadable: (count) => {
-        for (; count > 0; count--) this.#accept(this.#listener.read());
+        for (; count > 0; count--) this.accept(this.listener.read());
       },
     });
   }
 
   /** Credentials are stored, and whoever entered them has been told, or does not listen. */
   get finished(): boolean {
-    return this.#stored && (this.#storedMs > PATIENCE_MS
-      || this.#connections.every((connection) => !connection.answering));
+    return this.stored && (this.storedMs > PATIENCE_MS
+      || this.connections.every((connection) => !connection.answering));
   }
 
   /** Somebody is reading the page or filling it in. */
   get busy(): boolean {
-    return this.#connections.length > 0;
+    return this.connections.length > 0;
   }
 
   /** Time has passed. */
   tick(elapsedMs: number): void {
-    if (this.#stored) this.#storedMs += elapsedMs;
-    this.#connections = this.#connections.filter((connection) => connection.tick(elapsedMs));
+    if (this.stored) this.storedMs += elapsedMs;
+    this.connections = this.connections.filter((connection) => connection.tick(elapsedMs));
   }
 
   close(): void {
-    this.#listener.close();
-    for (const connection of this.#connections) connection.close();
-    this.#connections = [];
+    this.listener.close();
+    for (const connection of this.connections) connection.close();
+    this.connections = [];
   }
 
-  #accept(from: TcpSocket | undefined): void {
+  private accept(from: TcpSocket | undefined): void {
     if (from === undefined) return;
     try {
-      if (this.#connections.length < CONNECTION_COUNT) {
-        const { TCP, trace } = this.#options;
-        this.#connections.push(
-          new Connection(TCP, from, trace, (request) => this.#answer(request)));
+      if (this.connections.length < CONNECTION_COUNT) {
+        const { TCP, trace } = this.options;
+        this.connections.push(
+          new Connection(TCP, from, trace, (request) => this.answer(request)));
       } else {
         from.close();
       }
     } catch (error) {
-      this.#options.trace(`setup page: ${error}\n`);
+      this.options.trace(`setup page: ${error}\n`);
     }
   }
 
-  #answer(request: HttpRequest): string {
+  private answer(request: HttpRequest): string {
     const { state, method, path } = request;
-    const { hostName } = this.#options;
+    const { hostName } = this.options;
     if (state !== COMPLETE) return response(state, 'That was no request for this page.');
     if (path === '/favicon.ico') return response(404, 'There is no picture.');
-    if (this.#stored) return response(200, 'The name and the password are stored.');
+    if (this.stored) return response(200, 'The name and the password are stored.');
     if (method === 'GET') return response(200, form('', ''));
     const ssid = formField(request.body, 'ssid');
     const password = formField(request.body, 'password');
@@ -110,107 +110,126 @@ export class SetupPage {
     const wrong = complaint({ ssid, password });
     if (wrong !== '') return response(400, form(ssid, wrong));
     try {
-      this.#options.store({ ssid, password });
+      this.options.store({ ssid, password });
     } catch (error) {
-      this.#options.trace(`the credentials cannot be stored: ${error}\n`);
+      this.options.trace(`the credentials cannot be stored: ${error}\n`);
       return response(500, form(ssid, 'That could not be stored. Please try again.'));
     }
-    this.#stored = true;
+    this.stored = true;
     return response(200, `<p>Stored. The board now joins <b>${escapeHtml(ssid)}</b>. Join it too: `
       + `from there the board is <b>${escapeHtml(hostName)}.local</b>.</p>`
       + '<p>If it cannot, this page comes back after about two minutes.</p>');
   }
 }
 
+/** In the place of a response that is on its way: an ESP8266 has no room for three of them. */
+const SENT = new Uint8Array(0);
+
+/** For all sockets: by its target each one knows its connection. */
+const CALLBACKS = Object.freeze({
+  onReadable(this: TcpSocket, count: number): void {
+    (this.target as Connection).readable(this, count);
+  },
+  onWritable(this: TcpSocket, count: number): void {
+    (this.target as Connection).writable(this, count);
+  },
+  onError(this: TcpSocket): void {
+    (this.target as Connection).lost();
+  },
+});
+
 class Connection {
-  readonly #socket: TcpSocket;
-  readonly #trace: (text: string) => void;
-  readonly #request = new HttpRequest();
-  readonly #answer: (request: HttpRequest) => string;
-  #writableBytes = 0;
-  #response: Uint8Array | undefined;
-  #sentBytes = 0;
-  #leftMs = PATIENCE_MS;
-  #dead = false;
-  #closed = false;
+  private readonly socket: TcpSocket;
+  private readonly trace: (text: string) => void;
+  private readonly request = new HttpRequest();
+  private readonly answer: (request: HttpRequest) => string;
+  private writableBytes = 0;
+  private response: Uint8Array | undefined;
+  private sentBytes = 0;
+  private leftMs = PATIENCE_MS;
+  private dead = false;
+  private closed = false;
 
   constructor(
     TCP: TcpSocketConstructor, from: TcpSocket, trace: (text: string) => void,
     answer: (request: HttpRequest) => string,
   ) {
-    this.#trace = trace;
-    this.#answer = answer;
-    const connection = this;
-    this.#socket = new TCP({
-      from,
-      onReadable(count): void {
-        connection.#guard(() => connection.#read(this, count));
-      },
-      onWritable(count): void {
-        connection.#guard(() => connection.#write(this, count));
-      },
-      onError(): void {
-        connection.#dead = true;
-      },
-    });
+    this.trace = trace;
+    this.answer = answer;
+    this.socket = new TCP({ from, target: this, ...CALLBACKS });
   }
 
   /** An answer is on its way. */
   get answering(): boolean {
-    return this.#response !== undefined;
+    return this.response !== undefined;
   }
 
   /** Time has passed. False when the connection is over, and closed. */
   tick(elapsedMs: number): boolean {
-    this.#leftMs -= elapsedMs;
-    if (!this.#dead && this.#leftMs > 0) return true;
+    this.leftMs -= elapsedMs;
+    if (!this.dead && this.leftMs > 0) return true;
     this.close();
     return false;
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#socket.close();
+    if (this.closed) return;
+    this.closed = true;
+    this.socket.close();
   }
 
-  #guard(callback: () => void): void {
-    if (this.#closed || this.#dead) return;
+  private guard(callback: () => void): void {
+    if (this.closed || this.dead) return;
     try {
       callback();
     } catch (error) {
-      this.#dead = true;
-      this.#trace(`setup page: ${error}\n`);
+      this.dead = true;
+      this.trace(`setup page: ${error}\n`);
     }
+  }
+
+  readable(socket: TcpSocket, count: number): void {
+    this.guard(() => this.read(socket, count));
+  }
+
+  writable(socket: TcpSocket, count: number): void {
+    this.guard(() => this.write(socket, count));
+  }
+
+  lost(): void {
+    this.dead = true;
   }
 
   /** Everything is read, also what is of no use: a lost peer is told of only after that. */
-  #read(socket: TcpSocket, count: number): void {
+  private read(socket: TcpSocket, count: number): void {
     if (count === 0) return;
     const bytes = new Uint8Array(count);
     if (socket.read(bytes) === undefined) return;
-    for (const byte of bytes) this.#request.push(byte);
-    if (this.#request.state === INCOMPLETE || this.#response !== undefined) return;
-    this.#response = encodeText(this.#answer(this.#request));
-    this.#write(socket, this.#writableBytes);
+    for (const byte of bytes) this.request.push(byte);
+    if (this.request.state === INCOMPLETE || this.response !== undefined) return;
+    this.response = encodeText(this.answer(this.request));
+    this.write(socket, this.writableBytes);
   }
 
-  #write(socket: TcpSocket, writableBytes: number): void {
-    this.#writableBytes = writableBytes;
-    const response = this.#response;
-    if (response === undefined || this.#sentBytes === response.length) return;
-    while (this.#writableBytes > 0 && this.#sentBytes < response.length) {
-      const end = this.#sentBytes + Math.min(this.#writableBytes, PIECE_BYTES);
-      const piece = response.slice(this.#sentBytes, end);
+  private write(socket: TcpSocket, writableBytes: number): void {
+    this.writableBytes = writableBytes;
+    const response = this.response;
+    if (response === undefined || this.sentBytes === response.length) return;
+    while (this.writableBytes > 0 && this.sentBytes < response.length) {
+      const end = this.sentBytes + Math.min(this.writableBytes, PIECE_BYTES);
+      const piece = response.slice(this.sentBytes, end);
       const left = socket.write(piece);
       if (left === undefined) {
-        this.#dead = true;
+        this.dead = true;
         return;
       }
-      this.#sentBytes += piece.length;
-      this.#writableBytes = left;
+      this.sentBytes += piece.length;
+      this.writableBytes = left;
     }
-    if (this.#sentBytes === response.length) this.#leftMs = LINGER_MS;
+    if (this.sentBytes < response.length) return;
+    this.leftMs = LINGER_MS;
+    this.response = SENT;
+    this.sentBytes = 0;
   }
 }
 

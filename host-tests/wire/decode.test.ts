@@ -16,26 +16,28 @@ function text(bytes: Uint8Array, start: number, end: number): string {
   return String.fromCharCode(...bytes.slice(start, end));
 }
 
-/** A CONNECT with exactly the fields that `flags` announce. */
+/** A CONNECT with exactly the fields that `flags` announce; at level 5 without properties. */
 function connectWith(flags: number, name = 'MQTT', level = 4): Uint8Array {
   const field = (value: string): Uint8Array => packets.concat(Uint8Array.of(0, value.length), packets.ascii(value));
-  const parts = [field(name), Uint8Array.of(level, flags, 0, 60), field('salon')];
-  if ((flags & 0x04) !== 0) parts.push(field('etat'), field('parti'));
+  const none = new Uint8Array((level & 0x7f) === 5 ? 1 : 0);
+  const parts = [field(name), Uint8Array.of(level, flags, 0, 60), none, field('salon')];
+  if ((flags & 0x04) !== 0) parts.push(none, field('etat'), field('parti'));
   if ((flags & 0x80) !== 0) parts.push(field('moi'));
   if ((flags & 0x40) !== 0) parts.push(field('secret'));
   return packets.packet(0x10, ...parts);
 }
 
-t.test('[MQTT-3.1.2-3] [MQTT-3.1.2-11] [MQTT-3.1.2-14] [MQTT-3.1.2-22] every byte of connect flags', (t) => {
+/** What decoding makes of the 256 bytes of connect flags, each with the fields it announces. */
+function flagProblems(level: number): string[] {
   const problems: string[] = [];
   const packet = new Packet();
   for (let flags = 0; flags < 256; flags++) {
     const will = (flags & 4) !== 0;
     const qos = flags >> 3 & 3;
     const wrong = flags % 2 === 1 || qos === 3 || !will && (qos > 0 || (flags & 0x20) !== 0) ||
-      (flags & 0xc0) === 0x40;
+      level < 5 && (flags & 0xc0) === 0x40;
     packet.protocolLevel = 0;
-    const bytes = connectWith(flags);
+    const bytes = connectWith(flags, 'MQTT', level);
     const outcome = outcomeOf(bytes, packet);
     if (outcome !== (wrong ? MALFORMED : OK)) problems.push(`${flags}: ${outcome}`);
     if (outcome !== OK) continue;
@@ -50,21 +52,30 @@ t.test('[MQTT-3.1.2-3] [MQTT-3.1.2-11] [MQTT-3.1.2-14] [MQTT-3.1.2-22] every byt
       (flags & 0x40) !== 0 ? 'secret' : ''];
     if (found.join() !== wanted.join()) problems.push(`${flags}: ${found}, wanted ${wanted}`);
   }
-  t.equal(problems.join('\n'), '', '256 bytes, each with the fields it announces');
+  return problems;
+}
+
+t.test('[MQTT-3.1.2-3] [MQTT-3.1.2-11] [MQTT-3.1.2-14] [MQTT-3.1.2-22] every byte of connect flags', (t) => {
+  t.same(flagProblems(4), [], '256 bytes, each with the fields it announces');
+  t.end();
+});
+
+t.test('5.0 [MQTT-3.1.2-3], [MQTT-3.1.2-11], [MQTT-3.1.2-12], [MQTT-3.1.2-13]: every byte of connect flags', (t) => {
+  t.same(flagProblems(5), [], '256 bytes; here a password needs no user name');
   t.end();
 });
 
 t.test('[MQTT-3.1.2-2] every protocol level', (t) => {
-  for (const [name, own] of [['MQTT', 4], ['MQIsdp', 3]] as const) {
+  for (const [name, own] of [['MQTT', [4, 5]], ['MQIsdp', [3]]] as const) {
     const problems: string[] = [];
     const packet = new Packet();
     for (let level = 0; level < 256; level++) {
       const outcome = outcomeOf(connectWith(2, name, level), packet);
-      const wanted = level === own || level === own + 0x80 ? OK : UNSUPPORTED_LEVEL;
-      if (outcome !== wanted) problems.push(`${level}: ${outcome}`);
-      if (outcome === OK && packet.protocolLevel !== own) problems.push(`${level}: read as ${packet.protocolLevel}`);
+      const plain = own.find((own) => level === own || level === own + 0x80);
+      if (outcome !== (plain ? OK : UNSUPPORTED_LEVEL)) problems.push(`${level}: ${outcome}`);
+      if (outcome === OK && packet.protocolLevel !== plain) problems.push(`${level}: read as ${packet.protocolLevel}`);
     }
-    t.equal(problems.join('\n'), '', `256 levels of ${name}, of which two are taken: its own, plain and for a bridge`);
+    t.equal(problems.join('\n'), '', `256 levels of ${name}: ${own.join(' and ')} are taken, also for a bridge`);
   }
   t.end();
 });
@@ -89,15 +100,16 @@ t.test('[MQTT-3.1.2-1] every change of one byte in the protocol name', (t) => {
 t.test('[MQTT-3.2.2-4] every body of CONNACK', (t) => {
   const problems: string[] = [];
   const packet = new Packet();
+  packet.protocolLevel = 4;
   const bytes = Uint8Array.of(0x20, 2, 0, 0);
   for (let flags = 0; flags < 256; flags++) {
     for (let code = 0; code < 256; code++) {
       bytes[2] = flags;
       bytes[3] = code;
-      const wanted = flags > 1 || code > 5 ? MALFORMED : flags === 1 && code > 0 ? PROTOCOL_ERROR : OK;
+      const wanted = flags > 1 ? MALFORMED : flags === 1 && code > 0 ? PROTOCOL_ERROR : code > 5 ? MALFORMED : OK;
       const outcome = outcomeOf(bytes, packet);
       if (outcome !== wanted && problems.length < 5) problems.push(`${flags} ${code}: ${outcome}`);
-      if (outcome === OK && (packet.sessionPresent !== (flags === 1) || packet.returnCode !== code)) {
+      if (outcome === OK && (packet.sessionPresent !== (flags === 1) || packet.reasonCode !== code)) {
         problems.push(`${flags} ${code}: fields`);
       }
     }
@@ -106,7 +118,7 @@ t.test('[MQTT-3.2.2-4] every body of CONNACK', (t) => {
   t.end();
 });
 
-t.test('[MQTT-3-8.3-4] [MQTT-3.9.3-2] every byte of requested QoS and of return code', (t) => {
+t.test('[MQTT-3.8.3-4] [MQTT-3.9.3-2] every byte of requested QoS and of return code', (t) => {
   const problems: string[] = [];
   const packet = new Packet();
   packet.protocolLevel = 4;
@@ -117,6 +129,52 @@ t.test('[MQTT-3-8.3-4] [MQTT-3.9.3-2] every byte of requested QoS and of return 
     if (granted !== (value <= 2 || value === 0x80 ? OK : MALFORMED)) problems.push(`SUBACK ${value}: ${granted}`);
   }
   t.equal(problems.join('\n'), '', '256 each');
+  t.end();
+});
+
+t.test('5.0 [MQTT-3.8.3-5]: every byte of subscription options', (t) => {
+  const problems: string[] = [];
+  const packet = new Packet();
+  packet.protocolLevel = 5;
+  for (let value = 0; value < 256; value++) {
+    const bytes = packets.packet(0x82, Uint8Array.of(0, 1, 0, 0, 1, 0x61, value));
+    const outcome = outcomeOf(bytes, packet);
+    const wanted = value > 0x3f ? MALFORMED : value % 4 === 3 || value >= 0x30 ? PROTOCOL_ERROR : OK;
+    if (outcome !== wanted) problems.push(`${value}: ${outcome}`);
+    if (outcome !== OK) continue;
+    nextFilter(bytes, packet);
+    if (packet.filterOptions !== value || packet.filterQos !== value % 4) problems.push(`${value} misread`);
+  }
+  t.same(problems, [], '256 bytes');
+  t.end();
+});
+
+/** MQTT 5.0: the reason codes of each type, from the table of its section; in front of the code, what else is there. */
+const REASONS: readonly [first: number, before: number[], codes: number[]][] = [
+  [0x20, [0], [0, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8c, 0x90, 0x95, 0x97, 0x99, 0x9a,
+    0x9b, 0x9c, 0x9d, 0x9f]],
+  [0x40, [0, 1], [0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]],
+  [0x50, [0, 1], [0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]],
+  [0x62, [0, 1], [0, 0x92]],
+  [0x70, [0, 1], [0, 0x92]],
+  [0xf0, [], [0, 0x18, 0x19]],
+];
+
+t.test('5.0 [MQTT-3.2.2-8], [MQTT-3.4.2-1], [MQTT-3.5.2-1], [MQTT-3.6.2-1], [MQTT-3.7.2-1], [MQTT-3.15.2-1]: ' +
+  'every byte', (t) => {
+  const packet = new Packet();
+  packet.protocolLevel = 5;
+  for (const [first, before, codes] of REASONS) {
+    const problems: string[] = [];
+    for (let code = 0; code < 256; code++) {
+      for (const properties of first === 0x20 ? [[0]] : [[], [0]]) {
+        const outcome = outcomeOf(packets.packet(first, Uint8Array.of(...before, code, ...properties)), packet);
+        if (outcome !== (codes.includes(code) ? OK : PROTOCOL_ERROR)) problems.push(`${code}: ${outcome}`);
+        if (outcome === OK && packet.reasonCode !== code) problems.push(`${code} read as ${packet.reasonCode}`);
+      }
+    }
+    t.same(problems, [], `256 reason codes of type ${first >> 4}`);
+  }
   t.end();
 });
 
@@ -149,6 +207,26 @@ t.test('[MQTT-2.3.1-5] a PUBLISH at QoS 0 has no packet identifier: 0, whatever 
   t.equal(outcomeOf(packets.puback(7), packet), OK, 'PUBACK 7');
   t.equal(outcomeOf(packets.publish('a', 'x'), packet), OK, 'PUBLISH at QoS 0');
   t.equal(packet.packetId, 0, 'packetId, as packet.ts has it');
+  t.end();
+});
+
+t.test('5.0 [MQTT-4.7.3-3]: topics and filters of up to 65,535 bytes', (t) => {
+  const packet = new Packet();
+  packet.protocolLevel = 5;
+  for (const size of [1, 127, 128, 16384, 65535]) {
+    const topic = packets.concat(Uint8Array.of(size >> 8, size & 0xff), new Uint8Array(size).fill(0x61));
+    const parts: readonly [first: number, body: Uint8Array[]][] = [
+      [0x30, [topic, Uint8Array.of(0)]], [0x82, [Uint8Array.of(0, 1, 0), topic, Uint8Array.of(1)]],
+      [0xa2, [Uint8Array.of(0, 1, 0), topic]],
+    ];
+    for (const [first, body] of parts) {
+      const bytes = packets.packet(first, ...body);
+      frame(bytes, 0, bytes.length, 70_000, packet);
+      t.equal(decode(bytes, packet), OK, `type ${first >> 4}, ${size} bytes`);
+      if (first !== 0x30) nextFilter(bytes, packet);
+      t.equal(first === 0x30 ? packet.topicEnd - packet.topicStart : packet.filterEnd - packet.filterStart, size);
+    }
+  }
   t.end();
 });
 

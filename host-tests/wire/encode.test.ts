@@ -2,13 +2,14 @@
 // Runs on Node and on XS alike.
 import t from 'tap';
 import {
-  CONNECT_CLEAN_SESSION, CONNECT_PASSWORD, CONNECT_USER_NAME, CONNECT_WILL, CONNECT_WILL_RETAIN, DISCONNECT, LEVEL_3_1,
-  LEVEL_3_1_1, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBREC, PUBREL, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE,
+  CONNECT_PASSWORD, CONNECT_USER_NAME, CONNECT_WILL, DISCONNECT, LEVEL_3_1,
+  AUTH, LEVEL_3_1_1, LEVEL_5, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBREC, PUBREL, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE,
 } from '../../src/wire/codes.js';
 import {
-  EMPTY_PACKET_BYTES, REMAINING_LENGTH_MAX, SHORT_PACKET_BYTES, connectBytes, encodeAcknowledgement, encodeConnack,
-  encodeConnect, encodeEmpty, encodeField, encodeFiltersHeader, encodeHeader, encodePublish, encodePublishBody,
-  encodeSubackHeader, encodeUint16, packetBytes, publishBytes,
+  EMPTY_PACKET_BYTES, REASON_PACKET_BYTES, REMAINING_LENGTH_MAX, SHORT_PACKET_BYTES, connectBytes,
+  encodeAcknowledgement, encodeConnack, encodeConnect, encodeEmpty, encodeField, encodeFiltersHeader, encodeHeader,
+  encodeProperties, encodePublish, encodePublishBody, encodeReason, encodeUint16, packetBytes,
+  propertiesBytes, publishBytes,
 } from '../../src/wire/encode.js';
 import * as packets from '../support/packets.js';
 
@@ -164,7 +165,7 @@ t.test('[3.1.1 section 3.9] SUBACK', (t) => {
   for (const count of [1, 2, 125, 126, 300]) {
     const codes = new Uint8Array(count).map((_, index) => [0, 1, 2, 0x80][index % 4]!);
     const found = written(packetBytes(count + 2), (bytes, at) => {
-      at = encodeSubackHeader(bytes, at, 513, count);
+      at = encodeUint16(bytes, encodeHeader(bytes, at, 0x90, count + 2), 513);
       bytes.set(codes, at);
       return at + count;
     });
@@ -197,6 +198,26 @@ t.test('[3.1.1 sections 3.8, 3.10] SUBSCRIBE and UNSUBSCRIBE', (t) => {
   t.end();
 });
 
+t.test('5.0 section 3.4: a reason code and nothing more', (t) => {
+  for (const [type, id, code, hex] of [[PUBACK, 7, 0x10, '4003000710'], [PUBREC, 65535, 0x97, '5003ffff97'],
+    [PUBREL, 256, 0x92, '6203010092'], [PUBCOMP, 1, 0x92, '7003000192'], [DISCONNECT, 0, 0x8e, 'e0018e'],
+    [AUTH, 0, 0x18, 'f00118']] as const) {
+    t.ok(hex.length / 2 <= REASON_PACKET_BYTES, 'within its size');
+    t.equal(written(hex.length / 2, (bytes, at) => encodeReason(bytes, at, type, id, code)), hex, hex);
+  }
+  t.end();
+});
+
+t.test('5.0 [MQTT-2.2.2-1]: properties behind their length, 0 for none', (t) => {
+  for (const size of [0, 1, 127, 128, 300]) {
+    const properties = new Uint8Array(size).fill(0x26);
+    const length = size < 128 ? Uint8Array.of(size) : Uint8Array.of(size & 0x7f | 0x80, size >> 7);
+    t.equal(written(propertiesBytes(size), (bytes, at) => encodeProperties(bytes, at, properties)),
+      packets.toHex(packets.concat(length, properties)), `${size} bytes`);
+  }
+  t.end();
+});
+
 interface ConnectCase {
   flags: number;
   level: number;
@@ -204,25 +225,35 @@ interface ConnectCase {
   keepAlive: number;
 }
 
-/** Fields that the flags do not announce are given all the same: they must not be written. */
-function connectProblem({ flags, level, clientId, keepAlive }: ConnectCase): string {
-  const [topic, payload, user, password] = ['etat', 'parti', 'moi', 'secret'].map(packets.ascii) as
-    [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
-  const size = connectBytes(level, flags, clientId, topic, payload, user, password);
-  const found = written(size, (bytes, at) =>
-    encodeConnect(bytes, at, level, flags, keepAlive, clientId, topic, payload, user, password));
-  const fields: packets.ConnectFields = { clientId, level, keepAlive, clean: (flags & CONNECT_CLEAN_SESSION) !== 0 };
-  if ((flags & CONNECT_WILL) !== 0) {
-    fields.will = { topic, payload, qos: flags >> 3 & 3, retain: (flags & CONNECT_WILL_RETAIN) !== 0 };
-  }
-  if ((flags & CONNECT_USER_NAME) !== 0) fields.userName = user;
-  if ((flags & CONNECT_PASSWORD) !== 0) fields.password = password;
-  const wanted = packets.toHex(packets.connect(fields));
+/** A CONNECT, built by plain code: `properties` and `willProperties` at level 5, each behind its one byte of length. */
+function plainConnect({ flags, level, clientId, keepAlive }: ConnectCase, fields: readonly Uint8Array[]): Uint8Array {
+  const [topic, payload, user, password, properties, willProperties] = fields as
+    [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  const field = (bytes: Uint8Array): Uint8Array =>
+    packets.concat(Uint8Array.of(bytes.length >> 8, bytes.length & 0xff), bytes);
+  const list = (bytes: Uint8Array): Uint8Array =>
+    level === LEVEL_5 ? packets.concat(Uint8Array.of(bytes.length), bytes) : new Uint8Array(0);
+  const parts = [field(packets.ascii(level === LEVEL_3_1 ? 'MQIsdp' : 'MQTT')),
+    Uint8Array.of(level, flags, keepAlive >> 8, keepAlive & 0xff), list(properties), field(clientId)];
+  if ((flags & CONNECT_WILL) !== 0) parts.push(list(willProperties), field(topic), field(payload));
+  if ((flags & CONNECT_USER_NAME) !== 0) parts.push(field(user));
+  if ((flags & CONNECT_PASSWORD) !== 0) parts.push(field(password));
+  return packets.packet(0x10, ...parts);
+}
+
+/** Fields that the flags or the level do not announce are given all the same: they must not be written. */
+function connectProblem(given: ConnectCase): string {
+  const { flags, level, clientId, keepAlive } = given;
+  const fields = ['etat', 'parti', 'moi', 'secret', 'ppp', 'wwwwww'].map(packets.ascii) as
+    [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  const found = written(connectBytes(level, flags, clientId, ...fields), (bytes, at) =>
+    encodeConnect(bytes, at, level, flags, keepAlive, clientId, ...fields));
+  const wanted = packets.toHex(plainConnect(given, fields));
   return found === wanted ? '' : `flags ${flags}, level ${level}: ${found}, wanted ${wanted}`;
 }
 
-t.test('[MQTT-3.1.3-1] CONNECT with every combination of flags', (t) => {
-  for (const level of [LEVEL_3_1_1, LEVEL_3_1]) {
+t.test('[MQTT-3.1.3-1], 5.0 [MQTT-3.1.3-1]: CONNECT with every combination of flags', (t) => {
+  for (const level of [LEVEL_5, LEVEL_3_1_1, LEVEL_3_1]) {
     const problems: string[] = [];
     for (let flags = 0; flags < 256; flags += 2) {
       const willBits = flags & 0x38;
@@ -234,9 +265,12 @@ t.test('[MQTT-3.1.3-1] CONNECT with every combination of flags', (t) => {
   const none = new Uint8Array(0);
   for (const size of [0, 1, 115, 116, 300]) {
     const clientId = new Uint8Array(size).fill(0x7a);
-    t.equal(connectProblem({ flags: 2, level: 4, clientId, keepAlive: 65535 }), '',
-      `client identifier of ${size} bytes`);
+    for (const level of [LEVEL_5, LEVEL_3_1_1]) {
+      t.equal(connectProblem({ flags: 2, level, clientId, keepAlive: 65535 }), '',
+        `client identifier of ${size} bytes at level ${level}`);
+    }
   }
-  t.equal(connectBytes(4, 0xc6, none, none, none, none, none), 14 + 8, 'empty fields have their lengths');
+  t.equal(connectBytes(4, 0xc6, none, none, none, none, none, none, none), 14 + 8, 'empty fields have their lengths');
+  t.equal(connectBytes(5, 0xc6, none, none, none, none, none, none, none), 14 + 10, 'and so have empty properties');
   t.end();
 });

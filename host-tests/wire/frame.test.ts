@@ -19,14 +19,18 @@ const ALLOWED = [0x10, 0x20, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x3a, 0x3b, 0x3
   0x90, 0xa2, 0xb0, 0xc0, 0xd0, 0xe0];
 /** MQTT 3.1 section 2.1 adds DUP where a packet is sent at QoS 1. */
 const REPEATED = [0x6a, 0x8a, 0xaa];
+/** MQTT 5.0 adds AUTH. */
+const AUTH = 0xf0;
 
-t.test('[MQTT-2.2.2-1] [MQTT-2.2.2-2] every first byte at every level, alone and with a length', (t) => {
-  for (const level of [0, 3, 4]) {
+t.test('[MQTT-2.2.2-1] [MQTT-2.2.2-2], 5.0 [MQTT-2.1.3-1]: ' +
+  'every first byte at every level, alone and with a length', (t) => {
+  for (const level of [0, 3, 4, 5]) {
     const problems: string[] = [];
     const packet = new Packet();
     for (let first = 0; first < 256; first++) {
       packet.protocolLevel = level;
-      const allowed = ALLOWED.includes(first) || level === 3 && REPEATED.includes(first);
+      const allowed = ALLOWED.includes(first) || level === 3 && REPEATED.includes(first) ||
+        level === 5 && first === AUTH;
       const alone = frameAt([first], 1, ANY_SIZE, packet);
       if (alone !== (allowed ? INCOMPLETE : MALFORMED)) problems.push(`${first.toString(16)} alone: ${alone}`);
       const whole = frameAt([first, 0], 2, ANY_SIZE, packet);
@@ -72,6 +76,24 @@ t.test('[3.1.1 section 2.2.3] remaining lengths around the borders, in the short
       }
     }
     t.equal(problems.join('\n'), '', `${length}`);
+  }
+  t.end();
+});
+
+t.test('5.0 [MQTT-1.5.5-1]: remaining lengths in their shortest form, and no other', (t) => {
+  const packet = new Packet();
+  packet.protocolLevel = 5;
+  for (const length of LENGTHS) {
+    const problems: string[] = [];
+    for (let count = 1; count <= 4; count++) {
+      if (length >= 128 ** count) continue;
+      const isShortest = count === 1 || length >= 128 ** (count - 1);
+      const header = [0x30, ...lengthBytes(length, count)];
+      const answer = frameAt(header, header.length, ANY_SIZE, packet);
+      const wanted = !isShortest ? MALFORMED : length === 0 ? START + 2 : INCOMPLETE;
+      if (answer !== wanted) problems.push(`${header}: ${answer}`);
+    }
+    t.same(problems, [], `${length}`);
   }
   t.end();
 });

@@ -3,45 +3,44 @@
 // Reads only packet.bodyStart to packet.end, throws nothing, allocates nothing.
 
 import {
-  CONNACK, CONNECT, CONNECT_PASSWORD, CONNECT_RESERVED, CONNECT_USER_NAME, CONNECT_WILL,
-  CONNECT_WILL_QOS_SHIFT, CONNECT_WILL_RETAIN, LEVEL_3_1, LEVEL_3_1_1, MALFORMED, OK,
-  PROTOCOL_ERROR, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBACK_FAILURE, SUBSCRIBE,
-  UNSUBACK, UNSUBSCRIBE, UNSUPPORTED_LEVEL,
+  CONNACK, LEVEL_5, MALFORMED, OK, PROTOCOL_ERROR, SUBACK_FAILURE, SUBSCRIBE, SUCCESS,
+  TOPIC_ALIAS_INVALID, UNSUBACK,
 } from './codes.js';
+import { decodeConnect } from './decode-connect.js';
 import type { Packet } from './packet.js';
+import {
+  checkResponseTopic, noProperties, readProperties, TOPIC_ALIAS, uint16At,
+} from './properties.js';
+import { isReasonOf } from './reasons.js';
 import { checkTopicFilter, checkTopicName } from './topic.js';
-import { isUtf8 } from './utf8.js';
 
 /**
  * Decodes the packet that `frame` found. `packet.protocolLevel` is that of the connection; CONNECT
  * sets it. Returns OK, or MALFORMED, PROTOCOL_ERROR, TOPIC_NAME_INVALID, TOPIC_FILTER_INVALID,
- * UNSUPPORTED_LEVEL: after any of them the connection cannot go on [MQTT-4.8.0-1].
+ * TOPIC_ALIAS_INVALID, UNSUPPORTED_LEVEL: after any of them the connection cannot go on
+ * [MQTT-4.8.0-1], 5.0 [MQTT-4.13.1-1].
  */
 export function decode(bytes: Uint8Array, packet: Packet): number {
-  switch (packet.type) {
-    case PUBLISH:
-      return decodePublish(bytes, packet);
-    case PUBACK:
-    case PUBREC:
-    case PUBREL:
-    case PUBCOMP:
-    case UNSUBACK:
-      return packet.end - packet.bodyStart === 2 ? readPacketId(bytes, packet) : MALFORMED;
-    case SUBSCRIBE:
-    case UNSUBSCRIBE:
-      return decodeFilters(bytes, packet);
-    case SUBACK:
-      return decodeSuback(bytes, packet);
-    case CONNECT:
-      return decodeConnect(bytes, packet);
-    case CONNACK:
-      return decodeConnack(bytes, packet);
-    default: // PINGREQ, PINGRESP, DISCONNECT: nothing but the header.
-      return packet.end === packet.bodyStart ? OK : MALFORMED;
-  }
+  return DECODERS[packet.type](bytes, packet);
 }
 
-function decodePublish(bytes: Uint8Array, packet: Packet): number {
+type Decoder = (bytes: Uint8Array, packet: Packet) => number;
+
+/** By packet type. A table, since each name in a switch would take a slot of XS's stack. */
+const DECODERS: readonly Decoder[] = /* @__PURE__ */ Object.freeze([
+  decodeEmpty, decodeConnect, decodeConnack, decodePublish,
+  decodeAcknowledgement, decodeAcknowledgement, decodeAcknowledgement, decodeAcknowledgement,
+  decodeFilters, decodeFilterAnswers, decodeFilters, decodeFilterAnswers,
+  decodeEmpty, decodeEmpty, decodeReason, decodeReason,
+]);
+
+/** PINGREQ, PINGRESP: nothing but the header. */
+function decodeEmpty(_bytes: Uint8Array, packet: Packet): number {
+  return packet.end === packet.bodyStart ? OK : MALFORMED;
+}
+
+/** The packet with most to do; the broker calls this itself. */
+export function decodePublish(bytes: Uint8Array, packet: Packet): number {
   const start = packet.bodyStart;
   const end = packet.end;
   const qos = packet.flags >> 1 & 3;
@@ -60,9 +59,35 @@ function decodePublish(bytes: Uint8Array, packet: Packet): number {
   packet.qos = qos;
   packet.topicStart = start + 2;
   packet.topicEnd = topicEnd;
-  packet.payloadStart = payloadStart;
+  packet.contentStart = payloadStart;
   packet.payloadEnd = end;
+  if (packet.protocolLevel === LEVEL_5) return decodeContent(bytes, packet);
+  packet.payloadStart = payloadStart;
   return checkTopicName(bytes, start + 2, topicEnd, packet.levels);
+}
+
+/**
+ * MQTT 5.0: the properties of a PUBLISH. Its topic may be empty when an alias stands for it; then
+ * its levels are not cut.
+ */
+function decodeContent(bytes: Uint8Array, packet: Packet): number {
+  const { contentStart, topicStart, topicEnd, properties } = packet;
+  if (contentStart < packet.end && bytes[contentStart] === 0 && topicStart < topicEnd) {
+    packet.payloadStart = contentStart + 1;
+    return checkTopicName(bytes, topicStart, topicEnd, packet.levels);
+  }
+  const outcome = readProperties(bytes, packet, contentStart);
+  if (outcome < 0) return outcome;
+  packet.payloadStart = outcome;
+  const response = checkResponseTopic(bytes, packet);
+  if (response !== OK) return response;
+  const alias = properties[TOPIC_ALIAS];
+  if (alias !== 0) {
+    if (uint16At(bytes, alias) === 0) return TOPIC_ALIAS_INVALID; // 5.0 [MQTT-3.3.2-8]
+    if (topicStart === topicEnd) return OK;
+  }
+  if (topicStart === topicEnd) return PROTOCOL_ERROR;
+  return checkTopicName(bytes, topicStart, topicEnd, packet.levels);
 }
 
 /** The packet identifier that opens the body. */
@@ -73,15 +98,54 @@ function readPacketId(bytes: Uint8Array, packet: Packet): number {
   return packet.packetId === 0 ? PROTOCOL_ERROR : OK; // [MQTT-2.3.1-1]
 }
 
+/** PUBACK, PUBREC, PUBREL, PUBCOMP. */
+function decodeAcknowledgement(bytes: Uint8Array, packet: Packet): number {
+  const outcome = readPacketId(bytes, packet);
+  if (outcome !== OK) return outcome;
+  packet.reasonCode = SUCCESS;
+  if (packet.protocolLevel === LEVEL_5) {
+    if (packet.end - packet.bodyStart > 2) return readReason(bytes, packet, packet.bodyStart + 2);
+    noProperties(packet);
+    return OK;
+  }
+  return packet.end - packet.bodyStart === 2 ? OK : MALFORMED;
+}
+
+/** DISCONNECT, AUTH: a reason code and properties, both of which may be left out. */
+function decodeReason(bytes: Uint8Array, packet: Packet): number {
+  packet.reasonCode = SUCCESS;
+  if (packet.end === packet.bodyStart) {
+    noProperties(packet);
+    return OK;
+  }
+  return packet.protocolLevel === LEVEL_5 ?
+    readReason(bytes, packet, packet.bodyStart) :
+    MALFORMED;
+}
+
+/** The reason code at `at`, and, if there are any, the properties behind it, up to the end. */
+function readReason(bytes: Uint8Array, packet: Packet, at: number): number {
+  packet.reasonCode = bytes[at];
+  if (!isReasonOf(packet.type, packet.reasonCode)) return PROTOCOL_ERROR;
+  if (at + 1 === packet.end) {
+    noProperties(packet);
+    return OK;
+  }
+  const end = readProperties(bytes, packet, at + 1);
+  if (end < 0) return end;
+  return end === packet.end ? OK : MALFORMED;
+}
+
 /** SUBSCRIBE and UNSUBSCRIBE: every entry is checked here, so `nextFilter` may trust them. */
 function decodeFilters(bytes: Uint8Array, packet: Packet): number {
   const outcome = readPacketId(bytes, packet);
   if (outcome !== OK) return outcome;
-  packet.listStart = packet.bodyStart + 2;
+  let at = listStart(bytes, packet);
+  if (at < 0) return at;
+  packet.listStart = at;
   packet.listEnd = packet.end;
   packet.filterCount = 0;
   const optionBytes = packet.type === SUBSCRIBE ? 1 : 0;
-  let at = packet.listStart;
   if (at === packet.end) return PROTOCOL_ERROR; // no filter at all [MQTT-3.8.3-3], [MQTT-3.10.3-2]
   while (at < packet.end) {
     const filterStart = at + 2;
@@ -90,12 +154,28 @@ function decodeFilters(bytes: Uint8Array, packet: Packet): number {
     if (filterEnd + optionBytes > packet.end) return MALFORMED;
     const filter = checkTopicFilter(bytes, filterStart, filterEnd);
     if (filter !== OK) return filter;
-    if (optionBytes !== 0 && bytes[filterEnd] > 2) return MALFORMED; // [MQTT-3-8.3-4]
+    if (optionBytes !== 0) {
+      const options = checkOptions(bytes[filterEnd], packet.protocolLevel);
+      if (options !== OK) return options;
+    }
     packet.filterCount++;
     at = filterEnd + optionBytes;
   }
   rewindFilters(packet);
   return OK;
+}
+
+/** Where filters or codes begin: behind the packet identifier and the properties of MQTT 5.0. */
+function listStart(bytes: Uint8Array, packet: Packet): number {
+  const at = packet.bodyStart + 2;
+  return packet.protocolLevel === LEVEL_5 ? readProperties(bytes, packet, at) : at;
+}
+
+/** The byte behind a filter: QoS [MQTT-3-8.3-4], and in MQTT 5.0 the options of section 3.8.3.1. */
+function checkOptions(options: number, protocolLevel: number): number {
+  if (protocolLevel !== LEVEL_5) return options > 2 ? MALFORMED : OK;
+  if ((options & 0xc0) !== 0) return MALFORMED; // 5.0 [MQTT-3.8.3-5]
+  return (options & 0x03) === 0x03 || (options & 0x30) === 0x30 ? PROTOCOL_ERROR : OK;
 }
 
 /** Puts `packet` before its first filter. */
@@ -111,137 +191,45 @@ export function nextFilter(bytes: Uint8Array, packet: Packet): boolean {
   if (at >= packet.listEnd) return false;
   packet.filterStart = at + 2;
   packet.filterEnd = packet.filterStart + ((bytes[at] << 8) | bytes[at + 1]);
-  packet.filterQos = optionBytes !== 0 ? bytes[packet.filterEnd] : 0;
+  packet.filterOptions = optionBytes !== 0 ? bytes[packet.filterEnd] : 0;
+  packet.filterQos = packet.filterOptions & 3;
   return true;
 }
 
-function decodeSuback(bytes: Uint8Array, packet: Packet): number {
+/** SUBACK and UNSUBACK; that of 3.1.1 has no codes. */
+function decodeFilterAnswers(bytes: Uint8Array, packet: Packet): number {
   const outcome = readPacketId(bytes, packet);
   if (outcome !== OK) return outcome;
-  packet.listStart = packet.bodyStart + 2;
+  const at = listStart(bytes, packet);
+  if (at < 0) return at;
+  packet.listStart = at;
   packet.listEnd = packet.end;
-  if (packet.listStart === packet.listEnd) return MALFORMED;
-  for (let at = packet.listStart; at < packet.listEnd; at++) {
-    if (bytes[at] > 2 && bytes[at] !== SUBACK_FAILURE) return MALFORMED; // [MQTT-3.9.3-2]
+  const level5 = packet.protocolLevel === LEVEL_5;
+  if (packet.type === UNSUBACK && !level5) return at === packet.end ? OK : MALFORMED;
+  if (at === packet.end) return MALFORMED;
+  for (let i = at; i < packet.end; i++) {
+    if (level5 ? !isReasonOf(packet.type, bytes[i]) : // [MQTT-3.9.3-2]
+      bytes[i] > 2 && bytes[i] !== SUBACK_FAILURE) return level5 ? PROTOCOL_ERROR : MALFORMED;
   }
   return OK;
 }
 
 function decodeConnack(bytes: Uint8Array, packet: Packet): number {
   const start = packet.bodyStart;
-  if (packet.end - start !== 2 || bytes[start] > 1) return MALFORMED;
+  const byteCount = packet.end - start;
+  if (byteCount < 2 || bytes[start] > 1) return MALFORMED; // 5.0 [MQTT-3.2.2-1]
   packet.sessionPresent = bytes[start] === 1;
-  packet.returnCode = bytes[start + 1];
-  if (packet.returnCode > 5) return MALFORMED;
-  return packet.sessionPresent && packet.returnCode !== 0 ? PROTOCOL_ERROR : OK; // [MQTT-3.2.2-4]
-}
-
-function decodeConnect(bytes: Uint8Array, packet: Packet): number {
-  const end = packet.end;
-  let at = packet.bodyStart;
-  const nameLevel = protocolLevelOf(bytes, at, end);
-  if (nameLevel < 0) return nameLevel;
-  at += 2 + (bytes[at] << 8 | bytes[at + 1]);
-  packet.protocolLevel = bytes[at] & 0x7f; // the high bit marks a bridge, in Mosquitto's convention
-  if (packet.protocolLevel !== nameLevel) return UNSUPPORTED_LEVEL; // [MQTT-3.1.2-2]
-  if (at + 4 > end) return MALFORMED;
-  const flags = bytes[at + 1];
-  if (!connectFlagsAreValid(flags, nameLevel)) return MALFORMED;
-  packet.connectFlags = flags;
-  packet.keepAliveSeconds = bytes[at + 2] << 8 | bytes[at + 3];
-  return decodeConnectPayload(bytes, packet, at + 4);
-}
-
-/**
- * The level the protocol name stands for; PROTOCOL_ERROR for another name [MQTT-3.1.2-1], MALFORMED
- * if cut short.
- */
-function protocolLevelOf(bytes: Uint8Array, at: number, end: number): number {
-  if (at + 2 > end) return MALFORMED;
-  const length = bytes[at] << 8 | bytes[at + 1];
-  if (at + 2 + length >= end) return MALFORMED;
-  if (length === 4 && spells(bytes, at + 2, MQTT)) return LEVEL_3_1_1;
-  if (length === 6 && spells(bytes, at + 2, MQISDP)) return LEVEL_3_1;
-  return PROTOCOL_ERROR;
-}
-
-const MQTT: readonly number[] = Object.freeze([0x4d, 0x51, 0x54, 0x54]);
-const MQISDP: readonly number[] = Object.freeze([0x4d, 0x51, 0x49, 0x73, 0x64, 0x70]);
-
-function spells(bytes: Uint8Array, at: number, word: readonly number[]): boolean {
-  for (let i = 0; i < word.length; i++) {
-    if (bytes[at + i] !== word[i]) return false;
+  packet.reasonCode = bytes[start + 1];
+  // [MQTT-3.2.2-4], 5.0 [MQTT-3.2.2-6]
+  if (packet.sessionPresent && packet.reasonCode !== 0) return PROTOCOL_ERROR;
+  if (packet.protocolLevel === LEVEL_5 && byteCount > 2) {
+    if (!isReasonOf(CONNACK, packet.reasonCode)) return PROTOCOL_ERROR;
+    const end = readProperties(bytes, packet, start + 2);
+    if (end < 0) return end;
+    return end === packet.end ? OK : MALFORMED;
   }
-  return true;
-}
-
-function connectFlagsAreValid(flags: number, level: number): boolean {
-  if ((flags & CONNECT_RESERVED) !== 0) return false; // [MQTT-3.1.2-3]
-  const willQos = flags >> CONNECT_WILL_QOS_SHIFT & 3;
-  if (willQos === 3) return false; // [MQTT-3.1.2-14]
-  // [MQTT-3.1.2-22]
-  if ((flags & (CONNECT_USER_NAME | CONNECT_PASSWORD)) === CONNECT_PASSWORD) return false;
-  // Bits of a will that is not there: forbidden [MQTT-3.1.2-11], [MQTT-3.1.2-13], [MQTT-3.1.2-15],
-  // and in MQTT 3.1 disregarded.
-  return (flags & CONNECT_WILL) !== 0 || level === LEVEL_3_1 ||
-    (willQos === 0 && (flags & CONNECT_WILL_RETAIN) === 0);
-}
-
-/**
- * Client identifier, will, user name, password: in this order [MQTT-3.1.3-1], and nothing after
- * them.
- */
-function decodeConnectPayload(bytes: Uint8Array, packet: Packet, start: number): number {
-  const flags = packet.connectFlags;
-  let fieldEnd = field(bytes, packet, start);
-  if (fieldEnd < 0) return MALFORMED;
-  packet.clientIdStart = start + 2;
-  packet.clientIdEnd = fieldEnd;
-  packet.willTopicStart = packet.willTopicEnd =
-    packet.willPayloadStart = packet.willPayloadEnd = fieldEnd;
-  if (!isUtf8(bytes, packet.clientIdStart, fieldEnd)) return MALFORMED; // [MQTT-3.1.3-4]
-  if ((flags & CONNECT_WILL) !== 0) {
-    packet.willTopicStart = fieldEnd + 2;
-    fieldEnd = field(bytes, packet, fieldEnd);
-    if (fieldEnd < 0) return MALFORMED;
-    packet.willTopicEnd = fieldEnd;
-    const outcome = checkTopicName(bytes, packet.willTopicStart, fieldEnd); // [MQTT-3.1.3-10]
-    if (outcome !== OK) return outcome;
-    packet.willPayloadStart = fieldEnd + 2;
-    fieldEnd = field(bytes, packet, fieldEnd);
-    if (fieldEnd < 0) return MALFORMED;
-    packet.willPayloadEnd = fieldEnd;
-  }
-  packet.userNameStart = packet.userNameEnd = packet.passwordStart = packet.passwordEnd = fieldEnd;
-  // In MQTT 3.1 the remaining length comes before the flags: the packet may end where a login would
-  // begin.
-  if (packet.protocolLevel === LEVEL_3_1 && fieldEnd === packet.end) {
-    packet.connectFlags &= ~(CONNECT_USER_NAME | CONNECT_PASSWORD);
-    return OK;
-  }
-  if ((flags & CONNECT_USER_NAME) !== 0) {
-    packet.userNameStart = fieldEnd + 2;
-    fieldEnd = field(bytes, packet, fieldEnd);
-    // [MQTT-3.1.3-11]
-    if (fieldEnd < 0 || !isUtf8(bytes, packet.userNameStart, fieldEnd)) return MALFORMED;
-    packet.userNameEnd = packet.passwordStart = packet.passwordEnd = fieldEnd;
-    if (packet.protocolLevel === LEVEL_3_1 && fieldEnd === packet.end) {
-      packet.connectFlags &= ~CONNECT_PASSWORD;
-      return OK;
-    }
-  }
-  if ((flags & CONNECT_PASSWORD) !== 0) {
-    packet.passwordStart = fieldEnd + 2;
-    fieldEnd = field(bytes, packet, fieldEnd);
-    if (fieldEnd < 0) return MALFORMED;
-    packet.passwordEnd = fieldEnd;
-  }
-  return fieldEnd === packet.end ? OK : MALFORMED;
-}
-
-/** End of the length-prefixed field at `at`, or MALFORMED when it overruns the packet. */
-function field(bytes: Uint8Array, packet: Packet, at: number): number {
-  if (at + 2 > packet.end) return MALFORMED;
-  const fieldEnd = at + 2 + (bytes[at] << 8 | bytes[at + 1]);
-  return fieldEnd > packet.end ? MALFORMED : fieldEnd;
+  noProperties(packet);
+  if (byteCount !== 2 || packet.reasonCode > 5) return MALFORMED;
+  // To a CONNECT of 5.0, a server that does not know it may refuse in its own form, and no more.
+  return packet.protocolLevel === LEVEL_5 && packet.reasonCode === 0 ? MALFORMED : OK;
 }

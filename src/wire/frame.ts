@@ -6,15 +6,14 @@
 //
 // Refuses from the header alone: nobody makes the receiver buffer a packet it will not take.
 
-import { INCOMPLETE, LEVEL_3_1, MALFORMED, PUBLISH, TOO_LARGE } from './codes.js';
+import {
+  AUTH, INCOMPLETE, LEVEL_3_1, LEVEL_5, MALFORMED, PUBLISH, TOO_LARGE,
+} from './codes.js';
 import type { Packet } from './packet.js';
 
-/**
- * Flags each type must carry [MQTT-2.2.2-1]; 0xff marks the types that do not exist before MQTT
- * 5.0.
- */
+/** Flags each type must carry [MQTT-2.2.2-1]; 0xff marks a type that does not exist. */
 const FLAGS: readonly number[] = Object.freeze([
-  0xff, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0xff,
+  0xff, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0,
 ]);
 
 function flagsAreValid(type: number, flags: number, protocolLevel: number): boolean {
@@ -24,7 +23,7 @@ function flagsAreValid(type: number, flags: number, protocolLevel: number): bool
   }
   // MQTT 3.1 marks repeated PUBREL, SUBSCRIBE and UNSUBSCRIBE with DUP.
   if (protocolLevel === LEVEL_3_1 && FLAGS[type] === 2) return (flags & 0x07) === 2;
-  return FLAGS[type] === flags;
+  return FLAGS[type] === flags && (type !== AUTH || protocolLevel === LEVEL_5);
 }
 
 /**
@@ -33,8 +32,8 @@ function flagsAreValid(type: number, flags: number, protocolLevel: number): bool
  *
  * Returns the end of the packet (> start) when all of it lies before `end`; INCOMPLETE when more
  * bytes are needed (`packet.end` then is the end to wait for, or `start` while the header itself is
- * short); MALFORMED for flags the type forbids or a length of more than four bytes [MQTT-2.2.2-2,
- * 2.2.3]; TOO_LARGE when the packet, header included, exceeds `packetBytesMax`.
+ * short); MALFORMED for flags the type forbids or a length of more bytes than it may have
+ * [MQTT-2.2.2-2, 2.2.3]; TOO_LARGE when the packet, header included, exceeds `packetBytesMax`.
  */
 export function frame(
   bytes: Uint8Array, start: number, end: number, packetBytesMax: number, packet: Packet,
@@ -58,6 +57,8 @@ export function frame(
       if (at >= end) return INCOMPLETE;
       digit = bytes[at++];
       length += (digit & 0x7f) << shift;
+      // No byte more than it takes, 5.0 [MQTT-1.5.5-1]; 3.1.1 does not say so.
+      if (digit === 0 && packet.protocolLevel === LEVEL_5) return MALFORMED;
     }
   }
   const packetEnd = at + length;

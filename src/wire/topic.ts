@@ -128,3 +128,28 @@ export function isSysTopic(bytes: Uint8Array, start: number, end: number): boole
     bytes[start + 1] === 0x53 && bytes[start + 2] === 0x59 && bytes[start + 3] === 0x53 &&
     (end - start === 4 || bytes[start + 4] === SLASH);
 }
+
+const SHARE: readonly number[] = Object.freeze([0x24, 0x73, 0x68, 0x61, 0x72, 0x65, SLASH]);
+
+/** Whether the filter begins with `$share/`, MQTT 5.0 section 4.8.2. */
+export function isShared(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < SHARE.length) return false;
+  for (let i = 0; i < SHARE.length; i++) {
+    if (bytes[start + i] !== SHARE[i]) return false;
+  }
+  return true;
+}
+
+/**
+ * Whether a shared filter names its group, without wildcards, and a filter after it, 5.0
+ * [MQTT-4.8.2-1], [MQTT-4.8.2-2].
+ */
+export function isWellShared(bytes: Uint8Array, start: number, end: number): boolean {
+  const nameStart = start + SHARE.length;
+  let at = nameStart;
+  while (at < end && bytes[at] !== SLASH) {
+    if (bytes[at] === PLUS || bytes[at] === HASH) return false;
+    at++;
+  }
+  return at > nameStart && at + 1 < end;
+}

@@ -3,42 +3,47 @@
 // each of them inside its machine, and `npm run budget` prints what is left.
 //
 // How the numbers were chosen. Connections: what the board's lwIP opens. An inbox holds one packet,
-// an outbox one packet and an acknowledgement. Levels: two for each topic or filter, since those of
-// a house share their beginnings, less one, so that with the root they are a power of two, as the
-// table of hash chains is. A small queue keeps news, not history: KEEP_LATEST.
+// an outbox one packet and an acknowledgement. Levels: two for each topic or filter and one for
+// `maison`, or less, since rooms have several. A small queue keeps news, not history: KEEP_LATEST.
 
 import { QueueFull, type Limits } from './limits.js';
 
 /**
- * A machine of 32 KB, of which 4 KB are stack. The fifth connection is for who is about to be
- * refused, or takes over one that is lost and does not know it. A packet may carry 128 bytes on a
- * topic of 42; 16 retained messages of up to 128 bytes, on topics of up to 30, take five blocks
- * each, and eight blocks are for wills. `$SYS` would take 9 KB and is off.
+ * A machine of 32 KB for all: stack, slots, chunks. As many connections as clients, as on a classic
+ * ESP32: when all are in use, one more is refused, and a client whose connection is lost and that
+ * does not know it comes back when its keep-alive is over. A packet may carry 128 bytes on a topic
+ * of 42; 16 retained messages of up to 128 bytes, on topics of up to 30, take five blocks each, and
+ * eight blocks are for wills. 23 levels hold 16 topics of a house: `maison`, and in each of six
+ * rooms three quantities. Nine readings wait at once. `$SYS` would take 9 KB and is off.
  */
 export const ESP8266_LIMITS: Readonly<Limits> = Object.freeze({
   clientsMax: 4,
-  connectionsMax: 5,
+  connectionsMax: 4,
   sessionsMax: 6,
   clientIdBytesMax: 32,
   packetBytesMax: 176,
-  windowBytes: 128,
+  windowBytes: 64,
   stagingBytes: 64,
   inboxBytes: 176,
   outboxBytes: 180,
   topicLevelsMax: 6,
   subscriptionsMax: 16,
-  subscriptionNodesMax: 31,
+  subscriptionNodesMax: 23,
   retainedMax: 16,
-  retainedNodesMax: 31,
+  retainedNodesMax: 23,
   retainedBytes: (16 * 5 + 8) * 32,
   messageBlockBytes: 32,
-  queueBytes: 27 * 32,
-  queuedMax: 20,
+  queueBytes: 18 * 32,
+  queuedMax: 16,
   sessionQueuedMax: 12,
   sessionQueuedBytesMax: 512,
   queueFull: QueueFull.KEEP_LATEST,
   inflightMax: 4,
   receiveMax: 4,
+  topicAliasMax: 0,
+  topicAliasBytes: 48,
+  keepAliveSecondsMax: 0,
+  sessionExpirySecondsMax: 0,
   connectTimeoutMs: 10_000,
   slowSubscriberMs: 2000,
   sysIntervalMs: 0,
@@ -63,7 +68,7 @@ export const ESP32_LIMITS: Readonly<Limits> = Object.freeze({
   subscriptionsMax: 64,
   subscriptionNodesMax: 127,
   retainedMax: 64,
-  retainedNodesMax: 127,
+  retainedNodesMax: 129,
   retainedBytes: (64 * 3 + 16) * 64,
   messageBlockBytes: 64,
   queueBytes: 96 * 64,
@@ -73,6 +78,10 @@ export const ESP32_LIMITS: Readonly<Limits> = Object.freeze({
   queueFull: QueueFull.KEEP_LATEST,
   inflightMax: 16,
   receiveMax: 16,
+  topicAliasMax: 2,
+  topicAliasBytes: 48,
+  keepAliveSecondsMax: 0,
+  sessionExpirySecondsMax: 0,
   connectTimeoutMs: 10_000,
   slowSubscriberMs: 5000,
   sysIntervalMs: 10_000,
@@ -86,6 +95,7 @@ export const ESP32_LIMITS: Readonly<Limits> = Object.freeze({
 export const ESP32C3_LIMITS: Readonly<Limits> = Object.freeze({
   ...ESP32_LIMITS,
   connectionsMax: 10,
+  topicAliasMax: 0,
   packetBytesMax: 512,
   windowBytes: 256,
   inboxBytes: 512,

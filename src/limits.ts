@@ -2,7 +2,8 @@
 // it is constructed and nothing afterwards. Called by whoever constructs a broker.
 
 import {
-  cellBytes, deliveriesBytes, indexBytes, packetIdsBytes, powerOfTwo, storeBytes, sum, tableBytes,
+  cellBytes, deliveriesBytes, deliveryCellMax, indexBytes, packetIdsBytes, powerOfTwo, storeBytes,
+  sum, tableBytes,
 } from './table-bytes.js';
 
 /**
@@ -31,7 +32,7 @@ export interface Limits {
   /** Bytes of a client identifier, 23 to 65,535 [MQTT-3.1.3-5]. */
   clientIdBytesMax: number;
 
-  /** Bytes of the largest packet taken or sent, header included. */
+  /** Bytes of the largest packet taken, header included; of one sent, if 5.0 adds nothing to it. */
   packetBytesMax: number;
   /** Bytes the platform may put before the core at once; one window for all connections. */
   windowBytes: number;
@@ -39,7 +40,10 @@ export interface Limits {
   stagingBytes: number;
   /** Bytes of each connection's inbox. */
   inboxBytes: number;
-  /** Bytes of each connection's outbox. */
+  /**
+   * Bytes of each connection's outbox. A packet for MQTT 5.0 may be larger than the one that came:
+   * by a byte, by subscription identifiers and an alias.
+   */
   outboxBytes: number;
 
   /** Levels of a topic filter or retained topic. */
@@ -72,8 +76,16 @@ export interface Limits {
   inflightMax: number;
   /** QoS 2 messages one session may have sent without PUBREL, 1 to 65,535. */
   receiveMax: number;
+  /** Topics with an alias on one connection, in each direction, 0 to 65,535; MQTT 5.0. */
+  topicAliasMax: number;
+  /** Bytes of a topic that has an alias; of no meaning where `topicAliasMax` is 0. */
+  topicAliasBytes: number;
 
-  /** How long a link may stay without CONNECT. */
+  /** Longest keep-alive of a client of MQTT 5.0, which is told of it, to 65,535; 0 for any. */
+  keepAliveSecondsMax: number;
+  /** How long a session is kept for a client that is away; 0 for ever, if the client wants it. */
+  sessionExpirySecondsMax: number;
+  /** How long a link may stay without CONNECT, or take to prove itself after it. */
   connectTimeoutMs: number;
   /** How long publishers wait for a subscriber that is connected and full. */
   slowSubscriberMs: number;
@@ -83,21 +95,20 @@ export interface Limits {
 
 /** Blocks that hold the text of levels in a topic tree; most levels of a house take one. */
 export const LEVEL_BLOCK_BYTES = 16;
-/**
- * Topics under `$SYS/broker` that the broker itself retains, beside `retainedMax`, and their
- * distinct levels.
- */
-export const SYS_TOPICS_MAX = 37;
-export const SYS_NODES_MAX = 80;
+/** Topics under `$SYS/broker` that the broker itself retains, and their distinct levels. */
+export const SYS_TOPICS_MAX = 40;
+export const SYS_NODES_MAX = 57;
 /** Levels of the deepest of them, `$SYS/broker/publish/messages/received`. */
 const SYS_LEVELS = 5;
 /** Bytes of such a topic, and of the topic with its value. */
 export const SYS_TEXT_BYTES = 48;
 export const SYS_MESSAGE_BYTES = 96;
 /** Eight bytes for each of the counters. */
-export const COUNTER_BYTES = 8 * 36;
+export const COUNTER_BYTES = 8 * 39;
 
 const KIB = 1024;
+/** What MQTT 5.0 may add to a message on its way out: subscription identifiers and an alias. */
+const PROPERTIES_ADDED = KIB;
 const MIB = 1024 * 1024;
 
 /**
@@ -120,7 +131,7 @@ export function hostLimits(given: Partial<Limits> = {}): Limits {
     windowBytes,
     stagingBytes: 0,
     inboxBytes: packetBytesMax + windowBytes,
-    outboxBytes: Math.max(packetBytesMax, 64 * KIB),
+    outboxBytes: Math.max(packetBytesMax + PROPERTIES_ADDED, 64 * KIB),
     topicLevelsMax: 64,
     subscriptionsMax,
     subscriptionNodesMax: Math.min(4 * subscriptionsMax, BYTES_MAX),
@@ -135,6 +146,10 @@ export function hostLimits(given: Partial<Limits> = {}): Limits {
     queueFull: QueueFull.REFUSE_NEW,
     inflightMax: 100,
     receiveMax: 4096,
+    topicAliasMax: 10,
+    topicAliasBytes: 1024,
+    keepAliveSecondsMax: 0,
+    sessionExpirySecondsMax: 0,
     connectTimeoutMs: 10_000,
     slowSubscriberMs: 5000,
     sysIntervalMs: 10_000,
@@ -146,9 +161,13 @@ export function hostLimits(given: Partial<Limits> = {}): Limits {
 
 /** Throws RangeError, naming the numbers, when limits are out of range or contradict each other. */
 export function checkLimits(limits: Limits): void {
-  checkValues(limits, ['sysIntervalMs', 'slowSubscriberMs', 'stagingBytes']);
+  checkValues(limits, ['sysIntervalMs', 'slowSubscriberMs', 'stagingBytes', 'topicAliasMax',
+    'keepAliveSecondsMax', 'sessionExpirySecondsMax']);
   between(limits, 'inflightMax', 1, 0xffff);
   between(limits, 'receiveMax', 1, 0xffff);
+  between(limits, 'topicAliasMax', 0, 0xffff);
+  between(limits, 'topicAliasBytes', 1, 0xffff);
+  between(limits, 'keepAliveSecondsMax', 0, 0xffff);
   between(limits, 'clientIdBytesMax', 23, 0xffff);
   between(limits, 'packetBytesMax', 64, 0x0fffffff + 5);
   if (limits.sysIntervalMs !== 0) between(limits, 'topicLevelsMax', SYS_LEVELS, BYTES_MAX);
@@ -186,6 +205,7 @@ const LOWERED_BY: Readonly<Record<string, string>> = Object.freeze({
   outboxes: 'packetBytesMax clientsMax',
   scratch: 'packetBytesMax',
   filter: 'packetBytesMax',
+  topicAliases: 'topicAliasMax topicAliasBytes',
   sysText: 'sysIntervalMs',
   clientIds: 'sessionsMax clientIdBytesMax',
   filterText: 'subscriptionNodesMax subscriptionsMax',
@@ -275,19 +295,33 @@ export function queueBlocks(limits: Limits): number {
 
 /** Cells of a record in a tree of topics, in the table of subscriptions and in that of sessions. */
 export const NODE_CELLS = 12;
-export const SUBSCRIPTION_CELLS = 9;
-export const SESSION_CELLS = 4;
+export const SUBSCRIPTION_CELLS = 11;
+export const SESSION_CELLS = 3;
+/** Places of the properties of the packet in hand: PROPERTY_COUNT of wire/codes. */
+export const PROPERTY_PLACES = 43;
+/** Times of a session. */
+export const SESSION_TIMES = 4;
 
 export function filterNodes(limits: Limits): number {
   return 1 + limits.subscriptionNodesMax;
 }
 
-/** The largest number in records of the first two: where one begins, a handle, a length. */
+/**
+ * The largest number in records of the first two: where one begins, a handle, a length, half of a
+ * subscription identifier.
+ */
 export function cellMax(limits: Limits): number {
   return Math.max(
+    0x3fff,
     NODE_CELLS * filterNodes(limits), NODE_CELLS * retainedNodes(limits),
     SUBSCRIPTION_CELLS * limits.subscriptionsMax, limits.sessionsMax, limits.packetBytesMax,
     retainedBlocks(limits));
+}
+
+/** The largest number in a record of the queues. */
+export function queueCellMax(limits: Limits): number {
+  return deliveryCellMax(limits.queuedMax, queueBlocks(limits),
+    limits.sessionQueuedBytesMax, limits.inflightMax, cellMax(limits));
 }
 
 /** The largest number in a record of the table of sessions. */
@@ -299,7 +333,8 @@ export function sessionCellMax(limits: Limits): number {
  * Bytes of typed arrays that a broker with these limits allocates, by what they are for. `memory`
  * is the one buffer that holds all bytes of packets, messages and topics; `columns` are the tables,
  * `shared` of them in one buffer; `total` is the sum of `memory` and `columns`. Objects of the
- * engine come on top; `npm run budget` tells how many.
+ * engine come on top (`npm run budget`), and where methods of enhanced authentication are
+ * registered, three bytes for each connection.
  */
 export function byteBudget(limits: Limits) {
   const { connectionsMax, sessionsMax, subscriptionsMax, topicLevelsMax, queuedMax } = limits;
@@ -316,6 +351,7 @@ export function byteBudget(limits: Limits) {
     scratch: limits.packetBytesMax,
     /** The filter of a replay. */
     filter: limits.packetBytesMax,
+    topicAliases: 2 * connectionsMax * limits.topicAliasMax * (2 + limits.topicAliasBytes),
     sysText: sysTopics(limits) * SYS_TEXT_BYTES,
     clientIds: sessionsMax * limits.clientIdBytesMax,
     filterText: levelBlocks(filterNodes(limits)) * LEVEL_BLOCK_BYTES,
@@ -329,19 +365,20 @@ export function byteBudget(limits: Limits) {
   const sharedLines = {
     counters: COUNTER_BYTES,
     connections: tableBytes(connectionsMax, 4, slot, slot),
-    sessions: tableBytes(sessionsMax, 8, slot) + tableBytes(powerOfTwo(sessionsMax), session) +
+    sessions: tableBytes(sessionsMax, SESSION_TIMES * 8, slot) +
+      tableBytes(powerOfTwo(sessionsMax), session) +
       tableBytes(SESSION_CELLS * sessionsMax, indexBytes(sessionCellMax(limits))),
     levels: 2 * tableBytes(topicLevelsMax + 1, 4),
+    properties: tableBytes(PROPERTY_PLACES, 4),
     filters: treeBytes(filterNodes(limits), cell),
     subscriptions: tableBytes(SUBSCRIPTION_CELLS * subscriptionsMax, cell) +
       tableBytes(sessionsMax, cell, 4, cellBytes(sessionsMax)) +
       tableBytes(topicLevelsMax + 2, 8),
     retained: treeBytes(topicNodes, cell),
-    replays: tableBytes(sessionsMax, cell, cell, 1),
+    replays: tableBytes(3 * sessionsMax, cell),
     messages: storeBytes(retainedBlocks(limits), limits.packetBytesMax, 1) +
       storeBytes(queueBlocks(limits), limits.packetBytesMax, sessionsMax + 1),
-    deliveries: deliveriesBytes(
-      queuedMax, queueBlocks(limits), sessionsMax, limits.sessionQueuedBytesMax),
+    deliveries: deliveriesBytes(queuedMax, sessionsMax, queueCellMax(limits)),
     packetIds: packetIdsBytes(sessionsMax, limits.receiveMax),
   };
   const columnLines = {

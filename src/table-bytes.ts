@@ -10,14 +10,19 @@ export function storeBytes(blocks: number, messageBytesMax: number, holdersMax: 
     tableBytes(MESSAGE_CELLS * blocks, cellBytes(Math.max(messageBytesMax, holdersMax)));
 }
 
+/** Cells of a row of deliveries, and of a queue of them. */
+export const DELIVERY_CELLS = 6;
+export const QUEUE_CELLS = 8;
+
 /** Columns of queues of deliveries. */
-export function deliveriesBytes(
-  rows: number, blocks: number, queues: number, queueBytesMax: number,
-): number {
-  const row = indexBytes(rows);
-  const rowCount = cellBytes(rows);
-  return tableBytes(rows, indexBytes(blocks), 2, 1, 1, row) +
-    tableBytes(queues, row, row, row, rowCount, rowCount, cellBytes(queueBytesMax), 2);
+export function deliveriesBytes(rows: number, queues: number, cellMax: number): number {
+  const cell = indexBytes(cellMax);
+  return tableBytes(DELIVERY_CELLS * rows, cell) + tableBytes(QUEUE_CELLS * queues, cell);
+}
+
+/** The largest number in a cell of either, but for what the owner puts there: 15 bits at least. */
+export function deliveryCellMax(rows: number, blocks: number, ...others: number[]): number {
+  return Math.max(0x7fff, DELIVERY_CELLS * rows, blocks, ...others);
 }
 
 /** Columns of sets of packet identifiers. */

@@ -3,9 +3,11 @@
 
 import t from 'tap';
 import { Random } from '../support/random.js';
-import { ascii, publish, toHex } from '../support/packets.js';
+import {
+  ascii, concat, encodeProperties, publish, publish5, toHex, type Properties,
+} from '../support/packets.js';
 import { Columns } from '../../src/session/columns.js';
-import { MessageStore } from '../../src/session/messages.js';
+import { EXPIRES, MessageStore, WITH_PROPERTIES } from '../../src/session/messages.js';
 import { storeBytes } from '../../src/table-bytes.js';
 import { NONE } from '../../src/wire/codes.js';
 
@@ -31,6 +33,11 @@ function store(messages: MessageStore, topic: string, payload: string, flags = 0
   memory.fill(0xee, end, end + gap);
   memory.set(ascii(payload), end + gap);
   return messages.store(start, end, end + gap, end + gap + payload.length, flags);
+}
+
+/** A text whose characters are the bytes. */
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
 }
 
 /** The message as PUBLISH, in hexadecimal. */
@@ -65,6 +72,65 @@ t.test('topic and payload come out as PUBLISH as they went in, in one part or tw
     t.equal(wrong, '', `blocks of ${blockBytes}`);
     t.equal(messages.blocks.freeCount, messages.blocks.blockCount);
   }
+  t.end();
+});
+
+t.test('a message with properties goes to 3.1.1 without them, to 5.0 with them and more, over any blocks', (t) => {
+  const extra = { user: ['mehr', 'davon'] as [string, string] };
+  const kinds: Properties[] = [
+    { format: 1 }, { user: ['a', 'b'.repeat(150)] }, { expiry: 100, contentType: 'text' },
+    { expiry: 100, user: ['a', 'b'.repeat(130)] },
+  ];
+  for (const blockBytes of [1, 3, 16, 500]) {
+    const messages = makeStore(blockBytes, Math.ceil(700 / blockBytes));
+    const { memory } = messages.blocks;
+    let wrong = '';
+    for (const properties of kinds) {
+      for (const qos of [0, 1]) {
+        for (const [topic, payload] of [['a', ''], ['maison/salon', 'x'.repeat(100)]] as const) {
+          const stored = concat(encodeProperties(properties), ascii(payload));
+          const expires = properties.expiry === undefined ? 0 : EXPIRES;
+          const message = store(messages, topic, latin1(stored), qos << 1 | WITH_PROPERTIES | expires, 3);
+          const name = `${topic} ${JSON.stringify(properties)}, QoS ${qos}`;
+          const old = toHex(publish(topic, payload, { qos, id: 7 }));
+          if (encoded(messages, message, qos << 1, 7) !== old) wrong += `${name}: 3.1.1\n`;
+          for (const alias of [false, true]) {
+            const more = encodeProperties(extra).slice(1);
+            const sent = alias ? 0 : topic.length;
+            const at = messages.encodeStart5(message, TARGET, qos << 1, 7, sent, more.length, 40);
+            memory.set(more, at);
+            const end = messages.encodePayload(message, at + more.length);
+            const left = expires === 0 ? {} : { expiry: 60 };
+            const both = properties.user === undefined ? { ...properties, ...left, ...extra } :
+              { ...properties, ...left, user: [properties.user, extra.user] as [string, string][] };
+            const wanted = publish(alias ? '' : topic, payload, { qos, id: 7, properties: both });
+            if (toHex(memory.slice(TARGET, end)) !== toHex(wanted)) wrong += `${name}: 5.0\n`;
+            if (messages.publishBytes5(message, qos, sent, more.length) !== wanted.length) wrong += `${name}: size\n`;
+          }
+          if (messages.payloadBytes(message) !== payload.length) wrong += `${name}: payload\n`;
+          if (messages.contentBytes(message) !== stored.length) wrong += `${name}: content\n`;
+          if (messages.expired(message, 100)) wrong += `${name}: expired early\n`;
+          if (messages.expired(message, 101) !== (expires !== 0)) wrong += `${name}: expiry\n`;
+          if (messages.expiringCount !== (expires === 0 ? 0 : 1)) wrong += `${name}: count\n`;
+          messages.release(message);
+          if (messages.expiringCount !== 0) wrong += `${name}: count after all\n`;
+        }
+      }
+    }
+    t.equal(wrong, '', `blocks of ${blockBytes}`);
+  }
+  t.end();
+});
+
+t.test('a message without properties gets some for 5.0, or none', (t) => {
+  const messages = makeStore(16, 10);
+  const message = store(messages, 'a/b', 'xyz');
+  let end = messages.encodePayload(message, messages.encodeStart5(message, TARGET, 2, 5, 3, 0, 0));
+  t.equal(toHex(messages.blocks.memory.slice(TARGET, end)), toHex(publish5('a/b', 'xyz', { qos: 1, id: 5 })));
+  const at = messages.encodeStart5(message, TARGET, 0, 0, 0, 3, 0);
+  messages.blocks.memory.set([0x23, 0, 9], at);
+  end = messages.encodePayload(message, at + 3);
+  t.equal(toHex(messages.blocks.memory.slice(TARGET, end)), toHex(publish5('', 'xyz', { properties: { alias: 9 } })));
   t.end();
 });
 

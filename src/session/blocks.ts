@@ -20,9 +20,9 @@ export class BlockPool {
    */
   readonly next: IndexColumn;
   freeCount: number;
-  #freeHead = NONE;
+  private freeHead = NONE;
   /** Blocks from here on were never used. */
-  #freshStart = 0;
+  private freshStart = 0;
 
   /** Takes `blockCount * blockBytes` bytes of `memory` from `base` on. */
   constructor(
@@ -51,11 +51,11 @@ export class BlockPool {
     this.freeCount -= wanted;
     let first = NONE;
     while (wanted-- > 0) {
-      let block = this.#freeHead;
+      let block = this.freeHead;
       if (block === NONE) {
-        block = this.#freshStart++;
+        block = this.freshStart++;
       } else {
-        this.#freeHead = this.next[block];
+        this.freeHead = this.next[block];
       }
       this.next[block] = first;
       first = block;
@@ -71,8 +71,8 @@ export class BlockPool {
       last = this.next[last];
       count++;
     }
-    this.next[last] = this.#freeHead;
-    this.#freeHead = first;
+    this.next[last] = this.freeHead;
+    this.freeHead = first;
     this.freeCount += count;
   }
 
@@ -112,6 +112,16 @@ export class BlockPool {
   /** The first byte of the chain. */
   firstByte(first: number): number {
     return this.memory[this.base + first * this.blockBytes];
+  }
+
+  /** The byte of the chain after its first `skip`. */
+  byteAt(first: number, skip: number): number {
+    let block = first;
+    while (skip >= this.blockBytes) {
+      skip -= this.blockBytes;
+      block = this.next[block];
+    }
+    return this.memory[this.base + block * this.blockBytes + skip];
   }
 
   /** Whether the first `count` bytes of the chain are those at `other` in the memory. */

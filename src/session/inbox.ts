@@ -7,7 +7,8 @@
 
 export class Inbox {
   readonly base: number;
-  readonly capacity: number;
+  /** Bytes it takes: those of its region, but for a packet that is held. */
+  capacity: number;
   /** Bytes held, from `base` on. */
   count = 0;
   /** Bytes of the packet at `base`, set by who frames it; 0 while its header is short. */
@@ -40,6 +41,20 @@ export class Inbox {
     const end = this.base + this.count;
     if (at > this.base && at < end) this.memory.copyWithin(this.base, at, end);
     this.count = end - at;
+  }
+
+  /**
+   * Lays bytes `start` to `end` of the memory, which were the first ones here if they were here, at
+   * the end of the region: they stay until `release`, whatever comes.
+   */
+  hold(start: number, end: number): void {
+    this.capacity -= end - start;
+    this.memory.copyWithin(this.base + this.capacity, start, end);
+  }
+
+  /** Nothing is held: the region, of `regionBytes`, is for what comes. */
+  release(regionBytes: number): void {
+    this.capacity = regionBytes;
   }
 
   clear(): void {

@@ -38,67 +38,67 @@ export class OutboxRegions {
 }
 
 export class Outbox {
-  readonly #regions: OutboxRegions;
+  private readonly regions: OutboxRegions;
   /** NONE while the outbox has no region; `start` and `end` are equal then. */
-  #base = NONE;
-  #start = 0;
-  #end = 0;
+  private base = NONE;
+  private start = 0;
+  private end = 0;
 
   constructor(regions: OutboxRegions) {
-    this.#regions = regions;
+    this.regions = regions;
   }
 
   /** Bytes that wait. */
   get byteCount(): number {
-    return this.#end - this.#start;
+    return this.end - this.start;
   }
 
   /** Where `count` bytes can be written, or NONE when they do not fit. Follow with `commit`. */
   reserve(count: number): number {
-    if (this.#base === NONE) {
-      const regions = this.#regions;
-      this.#base = this.#start = this.#end = regions.free[--regions.freeCount];
+    if (this.base === NONE) {
+      const regions = this.regions;
+      this.base = this.start = this.end = regions.free[--regions.freeCount];
     }
-    return this.#end + count <= this.#base + this.#regions.regionBytes ?
-      this.#end :
+    return this.end + count <= this.base + this.regions.regionBytes ?
+      this.end :
       this.compact(count);
   }
 
   private compact(count: number): number {
-    if (this.#start === this.#base ||
-        this.#end - this.#start + count > this.#regions.regionBytes) return NONE;
-    this.#regions.memory.copyWithin(this.#base, this.#start, this.#end);
-    this.#end -= this.#start - this.#base;
-    this.#start = this.#base;
-    return this.#end;
+    if (this.start === this.base ||
+        this.end - this.start + count > this.regions.regionBytes) return NONE;
+    this.regions.memory.copyWithin(this.base, this.start, this.end);
+    this.end -= this.start - this.base;
+    this.start = this.base;
+    return this.end;
   }
 
   /** What was reserved is written up to `end`. */
   commit(end: number): void {
-    this.#end = end;
+    this.end = end;
   }
 
   /** Hands the link what it takes; returns how many bytes that were. */
   flush(link: Link): number {
-    const regions = this.#regions;
+    const regions = this.regions;
     const writable = link.writableBytes;
-    let count = this.#end - this.#start;
+    let count = this.end - this.start;
     if (count > writable) count = writable;
     if (count <= 0) return 0;
-    link.write(regions.memory, this.#start, this.#start + count);
-    this.#start += count;
-    if (this.#start === this.#end) {
-      regions.free[regions.freeCount++] = this.#base;
-      this.#base = NONE;
+    link.write(regions.memory, this.start, this.start + count);
+    this.start += count;
+    if (this.start === this.end) {
+      regions.free[regions.freeCount++] = this.base;
+      this.base = NONE;
     }
     return count;
   }
 
   /** Forgets everything. */
   clear(): void {
-    this.#start = this.#end;
-    if (this.#base === NONE) return;
-    this.#regions.free[this.#regions.freeCount++] = this.#base;
-    this.#base = NONE;
+    this.start = this.end;
+    if (this.base === NONE) return;
+    this.regions.free[this.regions.freeCount++] = this.base;
+    this.base = NONE;
   }
 }

@@ -102,7 +102,7 @@ t.test('4.3: an acknowledgement of the wrong kind for the QoS closes the connect
     t.equal(broker.counters[count.ERRORS_PROTOCOL], 1);
     t.notOk(publisher.link.closed);
     const back = connected(broker, { clientId: 'subscriber', clean: false });
-    t.equal(broker.memory.deliveries.inflight[0], 1, 'and takes nothing out of the session');
+    t.equal(broker.memory.deliveries.count(0), 1, 'and takes nothing out of the session');
     t.notOk(back.link.closed);
     checkInvariants(broker);
   }

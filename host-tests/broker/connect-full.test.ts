@@ -113,10 +113,11 @@ t.test('3.1.2.5: a will that does not fit is answered with 0x03, and nothing els
   t.end();
 });
 
-t.test('2.2.3: a packet that claims more than packetBytesMax is refused from its header, before CONNECT too', (t) => {
+t.test('2.2.3: a packet that claims more than packetBytesMax is refused from its header, CONNECT from its level', (t) => {
   const broker = makeBroker({ packetBytesMax: 1024 });
   for (const claim of ['10 ff ff ff 7f', '10 fe 07']) {
-    const { answers, closed } = attempt(broker, fromHex(claim));
+    t.notOk(attempt(broker, fromHex(`${claim} 0004 4d515454`)).closed, 'not before the level is there');
+    const { answers, closed } = attempt(broker, fromHex(`${claim} 0004 4d515454 04`));
     t.same([answers, closed], [[], true], claim);
   }
   t.notOk(attempt(broker, fromHex('10 fd 07')).closed, '1,024 bytes are taken');

@@ -30,7 +30,8 @@ t.test('every limit is a whole number of at least 1, and the error names it and 
       const message = refusal({ [name]: value });
       if (!message.includes(name) || !message.includes(String(value))) t.fail(`${name} ${String(value)}: "${message}"`);
     }
-    const mayBeZero = ['sysIntervalMs', 'slowSubscriberMs', 'stagingBytes'].includes(name);
+    const mayBeZero = ['sysIntervalMs', 'slowSubscriberMs', 'stagingBytes', 'topicAliasMax', 'keepAliveSecondsMax',
+      'sessionExpirySecondsMax'].includes(name);
     t.equal(refusal({ [name]: 0 }).includes(`${name} is 0`), !mayBeZero, `${name} 0`);
   }
   t.end();
@@ -50,6 +51,9 @@ t.test('limits that contradict each other are refused, naming both and their num
     [{ retainedBytes: 64 }, 'retainedBytes is 64: in blocks of 64 that holds less than packetBytesMax, which is 1024'],
     [{ inflightMax: 65536 }, 'inflightMax is 65536: it must be 1 to 65535'],
     [{ receiveMax: 65536 }, 'receiveMax is 65536: it must be 1 to 65535'],
+    [{ topicAliasMax: 65536 }, 'topicAliasMax is 65536: it must be 0 to 65535'],
+    [{ topicAliasBytes: 65536 }, 'topicAliasBytes is 65536: it must be 1 to 65535'],
+    [{ keepAliveSecondsMax: 65536 }, 'keepAliveSecondsMax is 65536: it must be 0 to 65535'],
     [{ clientIdBytesMax: 22 }, 'clientIdBytesMax is 22: it must be 23 to 65535'],
     [{ clientIdBytesMax: 65536 }, 'clientIdBytesMax is 65536: it must be 23 to 65535'],
     [{ packetBytesMax: 63 }, 'packetBytesMax is 63: it must be 64 to 268435460'],

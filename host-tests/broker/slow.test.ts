@@ -10,6 +10,7 @@ import { connected, makeBroker, pass, type Peer } from '../support/peer.js';
 import * as count from '../../src/broker/counters.js';
 import type { Broker } from '../../src/broker/broker.js';
 import type { Limits } from '../../src/limits.js';
+import { INFLIGHT } from '../../src/session/deliveries.js';
 
 const WAIT_MS = 5000;
 
@@ -81,7 +82,7 @@ t.test('4.2: acknowledgements are taken though the outbox has no room for an ans
   subscriber.send(concat(...Array.from({ length: 511 }, pingreq)));
   t.ok(subscriber.link.reading);
   subscriber.send(puback(1));
-  t.equal(broker.memory.deliveries.counts[0], 3);
+  t.equal(broker.memory.deliveries.count(0), 3);
   checkInvariants(broker);
   t.end();
 });
@@ -114,7 +115,7 @@ t.test('4.3: QoS 1 and 2 to a full outbox wait in the queue and go on when the l
   for (let id = 1; id <= 4; id++) {
     t.same(publisher.send(publish('a', payload, { qos: 1, id })), [`PUBACK id${id}`]);
   }
-  t.equal(broker.memory.deliveries.inflight[0], 2, 'two fit into the outbox');
+  t.equal(broker.memory.deliveries.queues[INFLIGHT], 2, 'two fit into the outbox');
   subscriber.link.capacity = 500;
   const received: string[] = [];
   for (let turn = 0; turn < 6; turn++) received.push(...subscriber.resume());

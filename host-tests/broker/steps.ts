@@ -2,6 +2,7 @@
 
 import type { Broker } from '../../src/broker/broker.js';
 import { CLIENTS_CONNECTED } from '../../src/broker/counters.js';
+import { DELIVERY_CELLS } from '../../src/table-bytes.js';
 import { puback, pubcomp, pubrec } from '../support/packets.js';
 import { Peer } from '../support/peer.js';
 
@@ -33,7 +34,7 @@ export function tableCounts(broker: Broker): Record<string, number> {
     keptBlocks: kept.blocks.blockCount - kept.blocks.freeCount,
     queued: queued.count,
     queuedBlocks: queued.blocks.blockCount - queued.blocks.freeCount,
-    deliveries: deliveries.state.length - deliveries.freeRows,
+    deliveries: deliveries.rows.length / DELIVERY_CELLS - deliveries.freeRows,
     identifiers,
   };
 }

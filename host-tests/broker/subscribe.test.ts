@@ -253,7 +253,7 @@ t.test('3.8.3: a SUBSCRIBE or UNSUBSCRIBE that is malformed closes, and none of 
   const cases: [string, Uint8Array][] = [
     ['no filter [MQTT-3.8.3-3]', packet(0x82, fromHex('0001'))],
     ['no filter [MQTT-3.10.3-2]', packet(0xa2, fromHex('0001'))],
-    ['QoS 3 [MQTT-3-8.3-4]', subscribe(1, ['good', 0], ['a', 3])],
+    ['QoS 3 [MQTT-3.8.3-4]', subscribe(1, ['good', 0], ['a', 3])],
     ['empty filter [MQTT-4.7.3-1]', subscribe(1, ['good', 0], ['', 0])],
     ['a# [MQTT-4.7.1-2]', subscribe(1, ['good', 0], ['a#', 0])],
     ['#/a [MQTT-4.7.1-2]', subscribe(1, ['good', 0], ['#/a', 0])],

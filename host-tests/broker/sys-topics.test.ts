@@ -9,15 +9,15 @@ import {
 import { connected, makeBroker, pass, Peer } from '../support/peer.js';
 import type { Broker } from '../../src/broker/broker.js';
 import { COUNTER_COUNT, SYS_NAMES } from '../../src/broker/counters.js';
-import { COUNTER_BYTES, SYS_TEXT_BYTES, SYS_TOPICS_MAX, type Limits } from '../../src/limits.js';
+import { COUNTER_BYTES, SYS_NODES_MAX, SYS_TEXT_BYTES, SYS_TOPICS_MAX, type Limits } from '../../src/limits.js';
 import { attempt } from './steps.js';
 
 const NAMES = [
   'acknowledgements/unknown', 'bytes/received', 'bytes/sent', 'clients/connected',
   'clients/disconnected',
-  'clients/maximum', 'clients/total', 'dropped/outbox-full', 'dropped/queue-full',
+  'clients/expired', 'clients/maximum', 'clients/total', 'dropped/expired', 'dropped/outbox-full', 'dropped/queue-full',
   'dropped/retained-full',
-  'dropped/session-full', 'dropped/sys', 'ended/keep-alive', 'ended/link-lost', 'ended/taken-over',
+  'dropped/session-full', 'dropped/sys', 'dropped/too-large', 'ended/keep-alive', 'ended/link-lost', 'ended/taken-over',
   'errors/malformed',
   'errors/protocol', 'errors/receive-maximum', 'errors/too-large', 'errors/topic',
   'messages/received',
@@ -69,6 +69,11 @@ t.test('$SYS/broker: all names are there and retained from the beginning', (t) =
 t.test('$SYS/broker: counters, names and reserved memory agree', (t) => {
   t.equal(SYS_NAMES.length, COUNTER_COUNT);
   t.ok(COUNTER_COUNT + 1 <= SYS_TOPICS_MAX && 8 * COUNTER_COUNT <= COUNTER_BYTES);
+  const nodes = new Set(NAMES.flatMap((name) => {
+    const levels = `$SYS/broker/${name}`.split('/');
+    return levels.map((_, depth) => levels.slice(0, depth + 1).join('/'));
+  }));
+  t.equal(nodes.size, SYS_NODES_MAX);
   t.same(SYS_NAMES.filter((name) => `$SYS/broker/${name} seconds`.length > SYS_TEXT_BYTES), []);
   t.end();
 });
@@ -184,7 +189,7 @@ const CASES: Record<string, Case> = {
   },
   'a protocol level': {
     counted: { 'refused/level': 1 },
-    happens: (broker) => attempt(broker, connect({ clientId: 'a', level: 5 })),
+    happens: (broker) => attempt(broker, connect({ clientId: 'a', level: 2 })),
   },
   'a login': {
     counted: { 'refused/login': 1 },
@@ -212,7 +217,7 @@ const CASES: Record<string, Case> = {
     counted: { 'errors/topic': 1 }, happens: (broker) => connected(broker).send(publish('#', 'x')),
   },
   'a packet that is too large': {
-    counted: { 'errors/too-large': 1 }, happens: (broker) => attempt(broker, fromHex('10ffffff7f')),
+    counted: { 'errors/too-large': 1 }, happens: (broker) => attempt(broker, fromHex('10ffffff7f 0004 4d515454 04')),
   },
   'too many of QoS 2': {
     limits: { receiveMax: 1 }, counted: { 'errors/receive-maximum': 1 },

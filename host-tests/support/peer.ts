@@ -13,6 +13,8 @@ export class MemoryLink implements Link {
   capacity = Infinity;
   reading = true;
   closed = false;
+  /** How `packets` reads what is written: that of the peer's CONNECT; 0 before. */
+  protocolLevel = 0;
   /** Number of writes: a turn should cost each link one. */
   writes = 0;
   #taken: Uint8Array = new Uint8Array(0);
@@ -46,7 +48,7 @@ export class MemoryLink implements Link {
 
   /** Whole packets written since the last call, in words. */
   packets(): string[] {
-    const { packets, used } = read(this.#taken);
+    const { packets, used } = read(this.#taken, this.protocolLevel);
     this.#taken = this.#taken.slice(used);
     return packets;
   }
@@ -84,6 +86,7 @@ export class Peer {
 
   /** Sends the bytes, in pieces of `pieceBytes`, and returns what the broker answered in this turn. */
   send(bytes: Uint8Array, pieceBytes = Infinity): string[] {
+    if (this.link.protocolLevel === 0 && bytes[0] === 0x10) this.link.protocolLevel = levelOf(bytes);
     this.#unread = concat(this.#unread, bytes);
     this.#offer(pieceBytes);
     this.broker.flush();
@@ -122,11 +125,18 @@ export class Peer {
   }
 }
 
+/** The protocol level of a CONNECT; 4 when that is not to be found in it. */
+function levelOf(bytes: Uint8Array): number {
+  let at = 1;
+  while (bytes[at]! > 0x7f) at++;
+  return (bytes[at + 3 + bytes[at + 2]!] ?? 4) & 0x7f; // a bridge sets the highest bit
+}
+
 /** A peer that has connected; `t` is not needed: a refusal throws. */
 export function connected(broker: Broker, fields: ConnectFields = {}): Peer {
   const peer = new Peer(broker);
   const answers = peer.send(connect(fields));
-  if (!/^CONNACK (new|present) 0$/.test(answers[0] ?? '')) throw new Error(`not accepted: ${answers.join('; ')}`);
+  if (!/^CONNACK (new|present) 0( |$)/.test(answers[0] ?? '')) throw new Error(`not accepted: ${answers.join('; ')}`);
   return peer;
 }
 

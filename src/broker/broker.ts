@@ -1,4 +1,4 @@
-// The broker: slots for links, the one switch over packet types, and time. A platform binding
+// The broker: slots for links, the way of bytes in and out, and time. A platform binding
 // constructs it, reports what happens to its links through `connected`, `received`, `writable`,
 // `disconnected`, calls `flush` at the end of each such turn, and `tick` once a second or oftener.
 //
@@ -9,33 +9,31 @@
 import type { Limits } from '../limits.js';
 import type { Link } from '../link.js';
 import {
-  CONNECT, DISCONNECT, INCOMPLETE, NONE, OK, PINGREQ, PINGRESP, PROTOCOL_ERROR, PUBACK, PUBCOMP,
-  PUBLISH, PUBREC, PUBREL, SUBSCRIBE, UNSUBSCRIBE, UNSUPPORTED_LEVEL,
+  CONNECT, INCOMPLETE, NONE, OK, PROTOCOL_ERROR, PUBLISH, TOO_LARGE,
 } from '../wire/codes.js';
-import { decode } from '../wire/decode.js';
-import { EMPTY_PACKET_BYTES, encodeEmpty, SHORT_PACKET_BYTES } from '../wire/encode.js';
+import { decodePublish } from '../wire/decode.js';
 import { frame } from '../wire/frame.js';
 import { Packet } from '../wire/packet.js';
-import { age } from './age.js';
+import { age, ageSessions, evictSilent } from './age.js';
+import { Authentication } from './authenticate.js';
 import { FLOWING, OWN_OUTBOX, SLOW_SUBSCRIBER, STALLED, type Connection } from './connection.js';
 import {
   BYTES_RECEIVED, BYTES_SENT, MESSAGES_RECEIVED, MESSAGES_SENT, PUBLISHERS_WAITED, REFUSED_FULL,
 } from './counters.js';
-import { reserve, transmitWaiting } from './deliver.js';
-import {
-  CLIENT_CLOSED, CONNECT_TIMEOUT, endConnection, LINK_LOST, publishWill, refuse,
-  SERVER_SHUTTING_DOWN,
-} from './end.js';
-import { handleConnect } from './handle-connect.js';
-import {
-  handlePuback, handlePubcomp, handlePublish, handlePubrec, handlePubrel,
-} from './handle-publish.js';
-import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.js';
+import { transmitWaiting } from './deliver.js';
+import { canAnswer, dispatch } from './dispatch.js';
+import { endConnection, LINK_LOST, refuse, SERVER_SHUTTING_DOWN } from './end.js';
+import { sweepExpired } from './expiry.js';
+import { handlePublish } from './handle-publish.js';
 import { BrokerMemory } from './memory.js';
 import type { BrokerOptions } from './options.js';
 import { publishLocally } from './publish-locally.js';
 import { NEVER } from './sessions.js';
 import { SysTopics } from './sys-topics.js';
+import { publishWill } from './wills.js';
+
+/** The protocol's name and its length, before the level. */
+const MQTT_FIELD_BYTES = 6;
 
 export class Broker {
   readonly limits: Limits;
@@ -47,31 +45,36 @@ export class Broker {
   /** The packet being handled. */
   readonly packet: Packet;
   readonly counters: Float64Array;
+  /** null where no method of enhanced authentication is registered. */
+  readonly authentication: Authentication | null;
   /** Something left a queue since the last flush: publishers that wait may go on. */
   queueMoved = false;
   /** Milliseconds of all ticks so far. */
   nowMs = 0;
   /** When a publisher first found the queue that all share full, on this clock, or NEVER. */
   queueFullSinceMs = NEVER;
-  readonly #sys: SysTopics | null;
-  #freeCount: number;
-  #dirtyCount = 0;
-  #stalledCount = 0;
-  #searchingCount = 0;
-  #retryFirst = 0;
-  #lastTickMs = NaN;
+  private readonly sys: SysTopics | null;
+  private freeCount: number;
+  private dirtyCount = 0;
+  private stalledCount = 0;
+  private searchingCount = 0;
+  private retryFirst = 0;
+  private lastTickMs = NaN;
 
   /** Throws RangeError for limits that contradict each other, as `checkLimits` does. */
   constructor(limits: Limits, options: BrokerOptions) {
     this.limits = limits;
     this.options = options;
     this.memory = new BrokerMemory(limits);
-    this.packet = new Packet(this.memory.levels);
+    this.packet = new Packet(this.memory.levels, this.memory.properties);
     this.bytes = this.memory.bytes;
     this.windowStart = this.memory.windowStart;
     this.counters = this.memory.counters;
-    this.#freeCount = limits.connectionsMax;
-    this.#sys = limits.sysIntervalMs === 0 ? null : new SysTopics(this);
+    this.authentication = options.authenticationMethods === undefined ? null :
+      new Authentication(
+        this.bytes, this.packet, limits.connectionsMax, options.authenticationMethods);
+    this.freeCount = limits.connectionsMax;
+    this.sys = limits.sysIntervalMs === 0 ? null : new SysTopics(this);
   }
 
   /**
@@ -80,28 +83,15 @@ export class Broker {
    * new one.
    */
   connected(link: Link): number {
-    if (this.#freeCount === 0) this.evictSilent();
-    if (this.#freeCount === 0) {
+    if (this.freeCount === 0) evictSilent(this);
+    if (this.freeCount === 0) {
       this.counters[REFUSED_FULL]++;
       return NONE;
     }
-    const connection = this.memory.connections[this.memory.freeSlots[--this.#freeCount]];
+    const connection = this.memory.connections[this.memory.freeSlots[--this.freeCount]];
     connection.link = link;
     connection.heard = true; // its silence counts from the next tick on
     return connection.slot;
-  }
-
-  /** Ends the link that has waited longest without sending CONNECT, if there is one. */
-  private evictSilent(): void {
-    let oldest: Connection | null = null;
-    for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
-      const connection = this.memory.connections[slot];
-      if (connection.session === NONE &&
-          (oldest === null || connection.silentMs > oldest.silentMs)) {
-        oldest = connection;
-      }
-    }
-    if (oldest !== null) endConnection(this, oldest, CONNECT_TIMEOUT);
   }
 
   /** How many bytes `received` will take for `slot` now: 0 to `limits.windowBytes`. */
@@ -126,7 +116,7 @@ export class Broker {
       if (connection.link === null) return;
     }
     if (connection.stalled === FLOWING) at = this.consume(connection, at, end);
-    if (connection.link !== null && at < end) inbox.append(at, end);
+    if (at < end && connection.link !== null) inbox.append(at, end);
   }
 
   /**
@@ -154,16 +144,20 @@ export class Broker {
    * cut or must wait.
    */
   private consume(connection: Connection, at: number, end: number): number {
-    const packet = this.packet;
+    const { bytes, packet } = this;
     while (at < end) {
       packet.protocolLevel = connection.protocolLevel;
-      const packetEnd = frame(this.bytes, at, end, this.limits.packetBytesMax, packet);
-      if (packetEnd === INCOMPLETE && (packet.type === CONNECT || connection.session !== NONE)) {
-        connection.inbox.packetBytes = packet.end - at;
-        return at;
+      const packetEnd = frame(bytes, at, end, this.limits.packetBytesMax, packet);
+      let outcome = packetEnd;
+      if (packetEnd < 0) {
+        outcome = this.notFramed(connection, packetEnd, at, end);
+      } else if (packet.type !== PUBLISH || connection.session === NONE) {
+        outcome = dispatch(this, connection);
+        if (outcome === STALLED) this.stall(connection, OWN_OUTBOX);
+      } else {
+        outcome = decodePublish(bytes, packet);
+        if (outcome === OK) outcome = this.publishReceived(connection);
       }
-      const outcome = packetEnd >= 0 ? this.handle(connection) :
-        packetEnd === INCOMPLETE ? PROTOCOL_ERROR : packetEnd; // CONNECT comes first
       if (outcome !== OK) {
         if (outcome === STALLED) return at;
         refuse(this, connection, outcome);
@@ -174,67 +168,53 @@ export class Broker {
     return at;
   }
 
+  /** `frame` found no whole packet at `at`, but `outcome`: that, or STALLED to wait for more. */
+  private notFramed(connection: Connection, outcome: number, at: number, end: number): number {
+    if (outcome === INCOMPLETE) return this.waitFor(connection, at);
+    return outcome === TOO_LARGE ? this.findLevel(connection, at, end) : outcome;
+  }
+
   /**
-   * Decodes and handles the framed packet: OK, STALLED, or the refusal that ends the connection.
+   * The packet at `at` is cut: STALLED to wait for the rest of it, or why it is refused already.
    */
-  private handle(connection: Connection): number {
+  private waitFor(connection: Connection, at: number): number {
     const packet = this.packet;
-    const type = packet.type;
-    // CONNECT comes first [MQTT-3.1.0-1], and once [MQTT-3.1.0-2].
-    if ((type === CONNECT) !== (connection.session === NONE)) return PROTOCOL_ERROR;
-    const outcome = decode(this.bytes, packet);
-    if (outcome !== OK && outcome !== UNSUPPORTED_LEVEL) return outcome;
-    if ((type !== PUBLISH || packet.qos !== 0) && !this.canAnswer(connection, type)) {
+    const inbox = connection.inbox;
+    // CONNECT comes first.
+    if (packet.type !== CONNECT && connection.protocolLevel === 0) return PROTOCOL_ERROR;
+    if (packet.end - at > inbox.capacity) return TOO_LARGE; // while CONNECT is held
+    inbox.packetBytes = packet.end - at;
+    return STALLED;
+  }
+
+  /**
+   * The packet at `at` is too large, and refused. If it is CONNECT, its client can be told when its
+   * level is known: STALLED to wait for that.
+   */
+  private findLevel(connection: Connection, at: number, end: number): number {
+    const { bytes, packet } = this;
+    if (packet.type !== CONNECT || connection.protocolLevel !== 0) return TOO_LARGE;
+    let body = at + 1;
+    while (bytes[body] > 0x7f) body++;
+    const levelAt = body + 1 + MQTT_FIELD_BYTES;
+    if (levelAt >= end) {
+      connection.inbox.packetBytes = levelAt + 1 - at;
+      return STALLED;
+    }
+    if (bytes[body + 2] === MQTT_FIELD_BYTES - 2) packet.protocolLevel = bytes[levelAt] & 0x7f;
+    return TOO_LARGE;
+  }
+
+  /** The decoded PUBLISH of a client: OK, STALLED, or the refusal that ends the connection. */
+  private publishReceived(connection: Connection): number {
+    if (this.packet.qos !== 0 && !canAnswer(this, connection)) {
       return this.stall(connection, OWN_OUTBOX);
     }
     connection.heard = true;
-    const handled = type === PUBLISH ?
-      handlePublish(this, connection) :
-      this.dispatch(connection, type, outcome);
-    if (handled === STALLED) return this.stall(connection, SLOW_SUBSCRIBER);
+    const outcome = handlePublish(this, connection);
+    if (outcome === STALLED) return this.stall(connection, SLOW_SUBSCRIBER);
     this.counters[MESSAGES_RECEIVED]++;
-    return handled;
-  }
-
-  /**
-   * Whether the outbox has room for the answer to the packet, so that its handler may count on it.
-   */
-  private canAnswer(connection: Connection, type: number): boolean {
-    if (type === PUBACK || type === PUBCOMP || type === DISCONNECT) return true;
-    const answerBytes = type === SUBSCRIBE ? this.packet.filterCount + 7 : SHORT_PACKET_BYTES;
-    return reserve(this, connection, answerBytes) !== NONE;
-  }
-
-  private dispatch(connection: Connection, type: number, outcome: number): number {
-    switch (type) {
-      case PUBACK:
-        return handlePuback(this, connection);
-      case PUBREC:
-        return handlePubrec(this, connection);
-      case PUBREL:
-        return handlePubrel(this, connection);
-      case PUBCOMP:
-        return handlePubcomp(this, connection);
-      case PINGREQ:
-        return this.answerPing(connection); // [MQTT-3.12.4-1]
-      case SUBSCRIBE:
-        return handleSubscribe(this, connection);
-      case UNSUBSCRIBE:
-        return handleUnsubscribe(this, connection);
-      case CONNECT:
-        return handleConnect(this, connection, outcome);
-      case DISCONNECT:
-        endConnection(this, connection, CLIENT_CLOSED);
-        return OK;
-      default: // CONNACK, SUBACK, UNSUBACK, PINGRESP: only a server sends them.
-        return PROTOCOL_ERROR;
-    }
-  }
-
-  private answerPing(connection: Connection): number {
-    const at = reserve(this, connection, EMPTY_PACKET_BYTES);
-    this.sent(connection, encodeEmpty(this.bytes, at, PINGRESP));
-    return OK;
+    return outcome;
   }
 
   /**
@@ -246,12 +226,12 @@ export class Broker {
     this.counters[MESSAGES_SENT]++;
     if (connection.dirty) return;
     connection.dirty = true;
-    this.memory.dirtySlots[this.#dirtyCount++] = connection.slot;
+    this.memory.dirtySlots[this.dirtyCount++] = connection.slot;
   }
 
   /** Leaves the packet where it is and stops reading from the peer. */
   private stall(connection: Connection, reason: number): number {
-    this.#stalledCount++;
+    this.stalledCount++;
     connection.stalled = reason;
     if (connection.outbox.byteCount === 0) connection.outbox.clear(); // gives back its region
     if (connection.paused || connection.link === null) return STALLED;
@@ -265,7 +245,7 @@ export class Broker {
   private resume(connection: Connection): void {
     const inbox = connection.inbox;
     connection.stalled = FLOWING;
-    this.#stalledCount--;
+    this.stalledCount--;
     const stop = this.consume(connection, inbox.base, inbox.base + inbox.count);
     if (connection.link === null) return;
     inbox.keepFrom(stop);
@@ -291,37 +271,39 @@ export class Broker {
 
   /** Returns a slot to the free ones; for endConnection. */
   free(connection: Connection): void {
-    if (connection.stalled !== FLOWING) this.#stalledCount--;
+    if (connection.stalled !== FLOWING) this.stalledCount--;
     if (connection.searching) this.searchEnded(connection);
     connection.reset();
-    this.memory.freeSlots[this.#freeCount++] = connection.slot;
+    connection.inbox.release(this.limits.inboxBytes);
+    this.authentication?.end(connection.slot);
+    this.memory.freeSlots[this.freeCount++] = connection.slot;
   }
 
   /** Whether `flush` has something to do. */
   get dirty(): boolean {
-    return this.#dirtyCount > 0 || this.#searchingCount > 0 ||
-      (this.queueMoved && this.#stalledCount > 0);
+    return this.dirtyCount > 0 || this.searchingCount > 0 ||
+      (this.queueMoved && this.stalledCount > 0);
   }
 
   /** Hands what was encoded in this turn to the links, each link's bytes in one write. */
   flush(): void {
     while (this.queueMoved) { // again if a publisher that went on also acknowledged something
       this.queueMoved = false;
-      if (this.#stalledCount > 0) this.retryStalled();
+      if (this.stalledCount > 0) this.retryStalled();
     }
-    if (this.#searchingCount !== 0) this.searchOn();
-    for (let i = 0; i < this.#dirtyCount; i++) {
+    if (this.searchingCount !== 0) this.searchOn();
+    for (let i = 0; i < this.dirtyCount; i++) {
       const connection = this.memory.connections[this.memory.dirtySlots[i]];
       this.flushConnection(connection);
       connection.dirty = false; // not before: what it encoded meanwhile has gone out too
     }
-    this.#dirtyCount = 0;
+    this.dirtyCount = 0;
   }
 
   /** `connection` goes on looking for retained messages with the next flush. */
   searchLater(connection: Connection): void {
     connection.searching = true;
-    this.#searchingCount++;
+    this.searchingCount++;
   }
 
   private searchOn(): void {
@@ -333,7 +315,7 @@ export class Broker {
 
   searchEnded(connection: Connection): void {
     connection.searching = false;
-    this.#searchingCount--;
+    this.searchingCount--;
   }
 
   private flushConnection(connection: Connection): void {
@@ -349,8 +331,8 @@ export class Broker {
 
   private retryStalled(): void {
     const slotCount = this.limits.connectionsMax;
-    const first = this.#retryFirst;
-    this.#retryFirst = (first + 1) % slotCount; // everybody is first in turn
+    const first = this.retryFirst;
+    this.retryFirst = (first + 1) % slotCount; // everybody is first in turn
     for (let i = 0; i < slotCount; i++) {
       const connection = this.memory.connections[(first + i) % slotCount];
       if (connection.stalled === SLOW_SUBSCRIBER) this.resume(connection);
@@ -362,15 +344,17 @@ export class Broker {
    * platform that was asleep itself counts little of that time: its peers could not be heard.
    */
   tick(nowMs: number): void {
-    const elapsedMs = nowMs >= this.#lastTickMs ? nowMs - this.#lastTickMs : 0;
-    this.#lastTickMs = nowMs;
+    const elapsedMs = nowMs >= this.lastTickMs ? nowMs - this.lastTickMs : 0;
+    this.lastTickMs = nowMs;
     this.nowMs += elapsedMs;
     for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
       const connection = this.memory.connections[slot];
       if (connection.link !== null) age(this, connection, elapsedMs);
       if (connection.stalled === SLOW_SUBSCRIBER) this.resume(connection);
     }
-    this.#sys?.tick(elapsedMs);
+    ageSessions(this);
+    sweepExpired(this);
+    this.sys?.tick(elapsedMs);
   }
 
   /**
@@ -383,14 +367,12 @@ export class Broker {
   }
 
   /**
-   * Ends every connection in an orderly way. All wills are published first, while there are still
-   * all to receive them. Then `flush` is not needed.
+   * Ends every connection in an orderly way. All wills are published first, those that wait for a
+   * delay with them, while there are still all to receive them. Then `flush` is not needed.
    */
   close(): void {
-    for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
-      const session = this.memory.connections[slot].session;
-      if (session !== NONE) publishWill(this, session);
-    }
+    const { sessions } = this.memory;
+    for (let session = 0; session < sessions.used; session++) publishWill(this, session);
     this.flush();
     for (let slot = 0; slot < this.limits.connectionsMax; slot++) {
       const connection = this.memory.connections[slot];

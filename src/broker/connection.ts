@@ -29,6 +29,12 @@ export class Connection {
   session = NONE;
   /** 0 until CONNECT. */
   protocolLevel = 0;
+  /** Bytes of the largest packet it takes, and its outbox; MQTT 5.0, else what the outbox takes. */
+  packetBytesMax = Infinity;
+  /** It wants reason strings; MQTT 5.0. */
+  problemInformation = true;
+  /** How many topics it takes an alias for, and we have room for; MQTT 5.0, else 0. */
+  topicAliasMaximum = 0;
   /** Longest silence allowed: one and a half times the keep-alive [MQTT-3.1.2-24], or 0 for any. */
   silenceMaxMs = 0;
   /** Since the last control packet, counted by ticks: late by up to one tick, never early. */
@@ -41,7 +47,7 @@ export class Connection {
   paused = false;
   /** It is in the broker's list of outboxes to flush. */
   dirty = false;
-  /** It has more to send than its outbox had room for. */
+  /** It has more to send than its outbox had room for, or may have, since it has just begun. */
   blocked = false;
   /** Its search for retained messages goes on with the next flush. */
   searching = false;
@@ -57,6 +63,9 @@ export class Connection {
     this.link = null;
     this.session = NONE;
     this.protocolLevel = 0;
+    this.packetBytesMax = Infinity;
+    this.problemInformation = true;
+    this.topicAliasMaximum = 0;
     this.silenceMaxMs = 0;
     this.silentMs = 0;
     this.heard = false;

@@ -51,7 +51,13 @@ export const CLIENTS_DISCONNECTED = 33;
 export const PUBLISHERS_WAITED = 34;
 /** Acknowledgements for which nothing was in flight. */
 export const UNKNOWN_ACKNOWLEDGEMENTS = 35;
-export const COUNTER_COUNT = 36;
+/** QoS 1 or 2 that waited, and retained messages, until their expiry; MQTT 5.0. */
+export const DROPPED_EXPIRED = 36;
+/** Deliveries larger than the packets their subscriber takes; MQTT 5.0. */
+export const DROPPED_TOO_LARGE = 37;
+/** Sessions that ended while their client was away. */
+export const CLIENTS_EXPIRED = 38;
+export const COUNTER_COUNT = 39;
 
 /** Topic below `$SYS/broker/` of each counter; `$SYS/broker/version` is written apart. */
 export const SYS_NAMES: readonly string[] = Object.freeze([
@@ -67,4 +73,5 @@ export const SYS_NAMES: readonly string[] = Object.freeze([
   'errors/receive-maximum',
   'ended/keep-alive', 'ended/taken-over', 'ended/link-lost', 'clients/disconnected',
   'publishers/waited', 'acknowledgements/unknown',
+  'dropped/expired', 'dropped/too-large', 'clients/expired',
 ]);

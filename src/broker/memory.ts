@@ -1,14 +1,15 @@
-// Everything a broker ever allocates, made here once from its limits: one buffer for all bytes, and
+// What a broker allocates from its limits, all of it made here once: one buffer for all bytes, and
 // one for the columns of all tables. One buffer for bytes, because `copyWithin` moves them inside
 // it natively and without a view, on XS as on Node; one for columns, because views are small on XS.
 //
 //   bytes:  window | staging | inbox 0, 1, … | regions of outboxes | scratch | filter |
-//           `$SYS` text | client identifiers | text of filters | text of retained topics |
-//           retained messages | queued messages
+//           topic aliases | `$SYS` text | client identifiers | text of filters |
+//           text of retained topics | retained messages | queued messages
 
 import {
   byteBudget, cellMax, checkLimits, COUNTER_BYTES, filterNodes, LEVEL_BLOCK_BYTES, levelBlocks,
-  queueBlocks, retainedBlocks, retainedNodes, sessionCellMax, sysTopics, type Limits,
+  PROPERTY_PLACES, queueBlocks, queueCellMax, retainedBlocks, retainedNodes, sessionCellMax,
+  sysTopics, type Limits,
 } from '../limits.js';
 import { BlockPool } from '../session/blocks.js';
 import { Columns, type IndexColumn } from '../session/columns.js';
@@ -17,6 +18,7 @@ import { Inbox } from '../session/inbox.js';
 import { MessageStore } from '../session/messages.js';
 import { Outbox, OutboxRegions } from '../session/outbox.js';
 import { PacketIdSets } from '../session/packet-ids.js';
+import { TopicAliases } from '../session/topic-aliases.js';
 import { TopicLevels } from '../wire/topic.js';
 import { Connection } from './connection.js';
 import { Replays } from './replays.js';
@@ -40,6 +42,8 @@ export class BrokerMemory {
 
   /** Levels of the topic or filter in hand. */
   readonly levels: TopicLevels;
+  /** Where the properties of the packet in hand are. */
+  readonly properties: Int32Array;
   readonly sessions: Sessions;
   readonly subscriptions: Subscriptions;
   /** Retained messages and wills. */
@@ -48,8 +52,13 @@ export class BrokerMemory {
   readonly replays: Replays;
   /** Messages that wait for subscribers. */
   readonly queued: MessageStore;
+  /**
+   * `via` of a row: the one subscription it comes from, if that is shared or new and the message
+   * retained; NONE for what all subscriptions of the session bring; GONE of identifiers.ts.
+   */
   readonly deliveries: Deliveries;
   readonly packetIds: PacketIdSets;
+  readonly aliases: TopicAliases;
   readonly counters: Float64Array;
 
   constructor(limits: Limits) {
@@ -66,6 +75,8 @@ export class BrokerMemory {
     const outboxes = region(memoryLines.outboxes);
     this.scratchStart = region(memoryLines.scratch);
     const filterStart = region(memoryLines.filter);
+    this.aliases = new TopicAliases(
+      bytes, region(memoryLines.topicAliases), limits.topicAliasMax, limits.topicAliasBytes);
     this.sysTextStart = region(memoryLines.sysText);
     const clientIds = region(memoryLines.clientIds);
     const filterText = region(memoryLines.filterText);
@@ -91,6 +102,7 @@ export class BrokerMemory {
     const levels = (): TopicLevels => new TopicLevels(
       limits.topicLevelsMax, columns.int32(limits.topicLevelsMax + 1));
     this.levels = levels();
+    this.properties = columns.int32(PROPERTY_PLACES);
     const view = new DataView(bytes.buffer);
     const most = cellMax(limits);
     const tree = (base: number, nodesMax: number): TopicTree => new TopicTree(
@@ -109,8 +121,8 @@ export class BrokerMemory {
       topics, this.subscriptions, bytes, filterStart, levels(), most, columns);
     this.queued = store(queuedBase, queueBlocks(limits), sessionsMax + 1);
     this.deliveries = new Deliveries(
-      this.queued, sessionsMax, limits.queuedMax, limits.sessionQueuedBytesMax,
-      limits.inflightMax, 0xffff, columns);
+      this.queued, sessionsMax, limits.queuedMax, limits.inflightMax, 0xffff,
+      queueCellMax(limits), columns);
     this.packetIds = new PacketIdSets(sessionsMax, limits.receiveMax, columns);
   }
 }

@@ -1,6 +1,7 @@
 // What an application gives a broker beside its limits: imported by broker.ts and by who makes one.
 
 import type { Packet } from '../wire/packet.js';
+import type { AuthenticationMethod } from './authenticate.js';
 import type { Connection } from './connection.js';
 
 export interface BrokerOptions {
@@ -19,6 +20,11 @@ export interface BrokerOptions {
    */
   authenticate?: (bytes: Uint8Array, packet: Packet) => number;
   /**
+   * Methods of enhanced authentication, MQTT 5.0 section 4.12: what CONNECT asks for of them takes
+   * the place of `authenticate`. Any other method is refused. Default: none.
+   */
+  authenticationMethods?: readonly AuthenticationMethod[];
+  /**
    * Told of every connection accepted, refused and ended; must not call the broker's entry points.
    */
   observer?: BrokerObserver;
@@ -27,7 +33,9 @@ export interface BrokerOptions {
 export interface BrokerObserver {
   /** CONNECT was accepted. */
   clientConnected(connection: Connection): void;
-  /** CONNECT was answered with `returnCode`. */
+  /**
+   * CONNECT was answered with `returnCode`: of 3.1.1, or a reason code of 5.0, as its client knows.
+   */
   clientRefused(connection: Connection, returnCode: number): void;
   /**
    * The link is about to be closed, or lost. `reason` is a reason of end.ts, or the negative

@@ -1,24 +1,12 @@
-// Messages that come from inside the broker: wills, `$SYS`, and what the application publishes.
-// They are laid out in the scratch as PUBLISH would carry them and take the same way from there;
-// they wait for nobody.
+// Messages that come from inside the broker: `$SYS`, what the application publishes, and wills,
+// by wills.ts. They are laid out in the scratch as PUBLISH would carry them and take the same way
+// from there; they wait for nobody.
 
-import { OK, PROTOCOL_ERROR, TOO_LARGE } from '../wire/codes.js';
+import { NONE, OK, PROTOCOL_ERROR, TOO_LARGE } from '../wire/codes.js';
 import { encodeField, encodeUint16, publishBytes } from '../wire/encode.js';
-import { checkTopicName, isSysTopic } from '../wire/topic.js';
+import { checkTopicName } from '../wire/topic.js';
 import type { Broker } from './broker.js';
-import { DROPPED_SYS } from './counters.js';
 import { deliver, keep } from './route.js';
-
-/** Publishes a stored will; the caller still holds it afterwards. */
-export function publishStored(broker: Broker, will: number): void {
-  const { bytes, memory } = broker;
-  const topicStart = memory.scratchStart + 2;
-  const topicEnd = topicStart + memory.kept.topicBytes(will);
-  const byteCount = 2 + memory.kept.byteCount(will);
-  const end = memory.kept.blocks.read(will, 0, memory.scratchStart, byteCount);
-  if (isSysTopic(bytes, topicStart, topicEnd)) broker.counters[DROPPED_SYS]++;
-  else publishScratch(broker, topicEnd, end, memory.kept.flags(will));
-}
 
 /** What two bytes of length can say [MQTT-1.5.3]. */
 const TOPIC_BYTES_MAX = 0xffff;
@@ -41,14 +29,25 @@ export function publishLocally(
 }
 
 /**
- * Writes the two length bytes before a topic that ends at `topicEnd` of the scratch, where its
- * payload begins.
+ * Publishes what stands in the scratch: the topic from its third byte to `topicEnd`, the payload
+ * from there to `end`. Writes the two length bytes before the topic.
  */
 export function publishScratch(broker: Broker, topicEnd: number, end: number, flags: number): void {
-  const topicStart = broker.memory.scratchStart + 2;
-  encodeUint16(broker.bytes, broker.memory.scratchStart, topicEnd - topicStart);
-  broker.memory.levels.split(broker.bytes, topicStart, topicEnd);
-  const matches = broker.memory.subscriptions.match(broker.memory.levels);
-  if ((flags & 1) !== 0) keep(broker, topicStart, topicEnd, topicEnd, end, flags);
-  if (matches !== 0) deliver(broker, matches, topicStart, topicEnd, topicEnd, end, flags >> 1);
+  const { packet } = broker;
+  const topicStart = packet.topicStart = broker.memory.scratchStart + 2;
+  encodeUint16(broker.bytes, topicStart - 2, topicEnd - topicStart);
+  packet.topicEnd = packet.contentStart = packet.payloadStart = topicEnd;
+  packet.payloadEnd = end;
+  publishInHand(broker, flags, NONE);
+}
+
+/** The message in hand, from `session` if that is not NONE, takes its way. */
+export function publishInHand(broker: Broker, flags: number, session: number): void {
+  const { packet } = broker;
+  const { levels, subscriptions } = broker.memory;
+  levels.split(broker.bytes, packet.topicStart, packet.topicEnd);
+  subscriptions.publisher = session;
+  const matches = subscriptions.match(levels);
+  if ((flags & 1) !== 0) keep(broker, flags);
+  if (matches !== 0) deliver(broker, matches, flags);
 }

@@ -22,25 +22,26 @@ const VISITS_PER_TURN = 512;
 const VISITS_TO_LOAD = 16;
 
 export class Replays {
-  readonly #topics: TopicTree;
-  readonly #subscriptions: Subscriptions;
+  private readonly topics: TopicTree;
+  private readonly subscriptions: Subscriptions;
   /** Room for one filter in the memory, and its levels. */
-  readonly #filterAt: number;
-  readonly #levels: TopicLevels;
-  readonly #memory: Uint8Array;
-  /** The row whose filter stands in `#levels`. */
-  #loadedRow = NONE;
-  #fixedLevels = 0;
-  #endsWithHash = false;
-  #visitsLeft = 0;
+  private readonly filterAt: number;
+  private readonly levels: TopicLevels;
+  private readonly memory: Uint8Array;
+  /** The row whose filter stands in `levels`. */
+  private loadedRow = NONE;
+  private fixedLevels = 0;
+  private endsWithHash = false;
+  private visitsLeft = 0;
   /** Where a search stopped for this turn. */
-  #stoppedAt = ROOT;
+  private stoppedAt = ROOT;
 
-  /** By session: the first subscription that waits, or NONE. */
+  /**
+   * By session: the first subscription that waits, or NONE. Behind that, by session, too, `cursor`;
+   * and 1 if its topic is to be delivered, else it is to be searched on from.
+   */
   readonly firstRow: IndexColumn;
-  /** By session: a retained topic, and 1 if it is to be delivered, 0 if to be searched on from. */
-  readonly cursor: IndexColumn;
-  readonly #found: Uint8Array;
+  private readonly sessionsMax: number;
   /** Sessions with subscriptions that wait. */
   activeCount = 0;
 
@@ -49,14 +50,13 @@ export class Replays {
     levels: TopicLevels, cellMax: number, columns: Columns,
   ) {
     const sessionsMax = subscriptions.firstOfSession.length;
-    this.#topics = topics;
-    this.#subscriptions = subscriptions;
-    this.#memory = memory;
-    this.#filterAt = filterAt;
-    this.#levels = levels;
-    this.firstRow = columns.indices(sessionsMax, cellMax);
-    this.cursor = columns.indices(sessionsMax, cellMax);
-    this.#found = columns.uint8(sessionsMax);
+    this.topics = topics;
+    this.subscriptions = subscriptions;
+    this.memory = memory;
+    this.filterAt = filterAt;
+    this.levels = levels;
+    this.firstRow = columns.indices(3 * sessionsMax, cellMax);
+    this.sessionsMax = sessionsMax;
   }
 
   /**
@@ -64,7 +64,7 @@ export class Replays {
    * match it.
    */
   add(row: number): void {
-    const rows = this.#subscriptions.cells;
+    const rows = this.subscriptions.cells;
     const session = rows[row + SESSION];
     this.drop(row); // if it waits already, it begins again, after the others
     const first = this.firstRow[session];
@@ -84,8 +84,8 @@ export class Replays {
 
   /** Subscription `row` goes, or was served. */
   drop(row: number): void {
-    if (this.#loadedRow === row) this.#loadedRow = NONE;
-    const rows = this.#subscriptions.cells;
+    if (this.loadedRow === row) this.loadedRow = NONE;
+    const rows = this.subscriptions.cells;
     const session = rows[row + SESSION];
     const previous = rows[row + PREVIOUS_WAITING];
     if (previous === NONE) return; // it does not wait
@@ -105,7 +105,7 @@ export class Replays {
 
   /** A turn begins: `find` may look at some topics again before it answers SEARCHING. */
   allowVisits(): void {
-    this.#visitsLeft = VISITS_PER_TURN;
+    this.visitsLeft = VISITS_PER_TURN;
   }
 
   /**
@@ -115,58 +115,71 @@ export class Replays {
   find(session: number): number {
     let row: number = this.firstRow[session];
     while (row !== NONE) {
-      const cursor = this.cursor[session];
-      if (this.#found[session] !== 0 && this.#topics.cells[cursor + VALUE] !== NONE) return cursor;
+      const cursor = this.cursor(session);
+      if (this.isFound(session) && this.topics.cells[cursor + VALUE] !== NONE) return cursor;
       this.load(row);
       const next = this.nextMatch(cursor);
       if (next === SEARCHING) {
-        this.moveCursor(session, this.#stoppedAt);
+        this.moveCursor(session, this.stoppedAt);
         return SEARCHING;
       }
       if (next !== NONE) {
         this.moveCursor(session, next);
-        this.#found[session] = 1;
+        this.setFound(session, 1);
         return next;
       }
       this.drop(row);
       row = this.firstRow[session];
-      this.#visitsLeft -= VISITS_TO_LOAD;
-      if (this.#visitsLeft <= 0 && row !== NONE) return SEARCHING;
+      this.visitsLeft -= VISITS_TO_LOAD;
+      if (this.visitsLeft <= 0 && row !== NONE) return SEARCHING;
     }
     return NONE;
   }
 
   /** The message that `find` gave was delivered. */
   delivered(session: number): void {
-    this.#found[session] = 0;
+    this.setFound(session, 0);
+  }
+
+  /** The retained topic where the session has got to, or ROOT, or NONE while nothing waits. */
+  cursor(session: number): number {
+    return this.firstRow[this.sessionsMax + session];
+  }
+
+  private isFound(session: number): boolean {
+    return this.firstRow[2 * this.sessionsMax + session] === 1;
+  }
+
+  private setFound(session: number, found: number): void {
+    this.firstRow[2 * this.sessionsMax + session] = found;
   }
 
   private moveCursor(session: number, node: number): void {
-    const before = this.cursor[session];
-    this.#found[session] = 0;
-    this.cursor[session] = node;
-    if (node > ROOT) this.#topics.pin(node);
-    if (before > ROOT) this.#topics.unpin(before);
+    const before = this.cursor(session);
+    this.setFound(session, 0);
+    this.firstRow[this.sessionsMax + session] = node;
+    if (node > ROOT) this.topics.pin(node);
+    if (before > ROOT) this.topics.unpin(before);
   }
 
   private load(row: number): void {
-    if (this.#loadedRow === row) return;
-    this.#loadedRow = row;
-    const levels = this.#levels;
-    const node = this.#subscriptions.cells[row + NODE];
-    const end = this.#subscriptions.tree.writePath(node, this.#filterAt);
-    levels.split(this.#memory, this.#filterAt, end);
-    this.#endsWithHash = this.#topics.isByte(levels, levels.count - 1, HASH);
-    this.#fixedLevels = this.#endsWithHash ? levels.count - 1 : levels.count;
+    if (this.loadedRow === row) return;
+    this.loadedRow = row;
+    const levels = this.levels;
+    const node = this.subscriptions.cells[row + NODE];
+    const end = this.subscriptions.tree.writePath(node, this.filterAt);
+    levels.split(this.memory, this.filterAt, end);
+    this.endsWithHash = this.topics.isByte(levels, levels.count - 1, HASH);
+    this.fixedLevels = this.endsWithHash ? levels.count - 1 : levels.count;
   }
 
   /**
    * The first node after `node`, parents before children, whose topic matches the loaded filter and
-   * has a message; NONE after the last; SEARCHING when this turn has seen enough, at `#stoppedAt`.
+   * has a message; NONE after the last; SEARCHING when this turn has seen enough, at `stoppedAt`.
    */
   private nextMatch(node: number): number {
-    const nodes = this.#topics.cells;
-    let depth = this.#topics.depth(node);
+    const nodes = this.topics.cells;
+    let depth = this.topics.depth(node);
     for (;;) {
       let to = this.matchingChild(node, depth);
       if (to !== NONE) depth++;
@@ -179,10 +192,10 @@ export class Replays {
         }
       }
       node = to;
-      if (nodes[node + VALUE] !== NONE && (depth === this.#fixedLevels ||
-          (this.#endsWithHash && depth > this.#fixedLevels))) return node;
-      if (--this.#visitsLeft <= 0) {
-        this.#stoppedAt = node;
+      if (nodes[node + VALUE] !== NONE && (depth === this.fixedLevels ||
+          (this.endsWithHash && depth > this.fixedLevels))) return node;
+      if (--this.visitsLeft <= 0) {
+        this.stoppedAt = node;
         return SEARCHING;
       }
     }
@@ -190,24 +203,24 @@ export class Replays {
 
   /** The first child of `node`, which is `depth` levels down, that the filter lets pass. */
   private matchingChild(node: number, depth: number): number {
-    if (depth < this.#fixedLevels && !this.#topics.isByte(this.#levels, depth, PLUS)) {
-      return this.#topics.child(node, this.#levels, depth);
+    if (depth < this.fixedLevels && !this.topics.isByte(this.levels, depth, PLUS)) {
+      return this.topics.child(node, this.levels, depth);
     }
-    if (depth >= this.#fixedLevels && !this.#endsWithHash) return NONE;
-    return this.skipDollar(this.#topics.cells[node + FIRST_CHILD], depth + 1);
+    if (depth >= this.fixedLevels && !this.endsWithHash) return NONE;
+    return this.skipDollar(this.topics.cells[node + FIRST_CHILD], depth + 1);
   }
 
   private matchingSibling(node: number, depth: number): number {
-    if (depth <= this.#fixedLevels &&
-        !this.#topics.isByte(this.#levels, depth - 1, PLUS)) return NONE;
-    return this.skipDollar(this.#topics.cells[node + NEXT_SIBLING], depth);
+    if (depth <= this.fixedLevels &&
+        !this.topics.isByte(this.levels, depth - 1, PLUS)) return NONE;
+    return this.skipDollar(this.topics.cells[node + NEXT_SIBLING], depth);
   }
 
   /** Leading wildcards pass over topics that start with `$` [MQTT-4.7.2-1]. */
   private skipDollar(node: number, depth: number): number {
-    while (depth === 1 && node !== NONE && this.#topics.isDollar(node)) {
-      node = this.#topics.cells[node + NEXT_SIBLING];
-      this.#visitsLeft--;
+    while (depth === 1 && node !== NONE && this.topics.isDollar(node)) {
+      node = this.topics.cells[node + NEXT_SIBLING];
+      this.visitsLeft--;
     }
     return node;
   }

@@ -34,7 +34,7 @@ export class Retained {
    */
   set(
     levels: TopicLevels, topicStart: number, topicEnd: number,
-    payloadStart: number, payloadEnd: number, flags: number,
+    contentStart: number, contentEnd: number, flags: number,
   ): boolean {
     const tree = this.tree;
     const node = tree.insert(levels);
@@ -46,7 +46,7 @@ export class Retained {
     }
     // First, so that a full store still takes news of topics it knows.
     if (before !== NONE) this.forget(node);
-    const message = this.store.store(topicStart, topicEnd, payloadStart, payloadEnd, flags);
+    const message = this.store.store(topicStart, topicEnd, contentStart, contentEnd, flags);
     if (message === NONE) {
       tree.prune(node);
       return false;

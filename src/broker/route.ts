@@ -1,39 +1,56 @@
 // From one message to the sessions that want it: match, see whether there is room, keep it if it
-// asks so, deliver. Called for PUBLISH, for wills, and for what the application and `$SYS` publish.
+// asks so, deliver. Called for PUBLISH, for wills, and for what the application and `$SYS` publish,
+// with the message in hand (deliver.ts).
 
-import { NONE } from '../wire/codes.js';
-import { encodePublish, encodePublishBody, packetBytes } from '../wire/encode.js';
-import { QueueFull } from '../limits.js';
+import { WITH_PROPERTIES } from '../session/messages.js';
+import { NONE, OK } from '../wire/codes.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
-import {
-  DROPPED_OUTBOX_FULL, DROPPED_QUEUE_FULL, DROPPED_RETAINED_FULL, DROPPED_SESSION_FULL,
-  PUBLISH_DROPPED, PUBLISH_SENT,
-} from './counters.js';
-import { hasRoom, reserve, transmitWaiting } from './deliver.js';
-import { NEVER } from './sessions.js';
+import { DROPPED_RETAINED_FULL } from './counters.js';
+import { deliverNow, transmitWaiting } from './deliver.js';
+import { dropExpired, enqueue, hasRoom } from './queue.js';
+import { pickMember } from './shared.js';
+import { NEXT_SHARED, OPTIONS, SESSION } from './subscriptions.js';
+
+const RETAIN = 1;
+const QOS = 6;
+
+/** Bytes of topic and content of the message in hand. */
+function bytesInHand(broker: Broker): number {
+  const packet = broker.packet;
+  return packet.topicEnd - packet.topicStart + packet.payloadEnd - packet.contentStart;
+}
 
 /**
- * Whether a message of QoS 1 or 2 from `publisher` should wait for one of the `matches`: a
- * subscriber that is connected and full, or the queue that all share. Nobody waits for a session
- * that is offline, nor for itself: its own acknowledgements come behind the message. Who was full
- * for `slowSubscriberMs` is not waited for until half of its queue is free.
+ * Whether the message in hand, of QoS 1 or 2 from `publisher`, should wait for one of those matched
+ * last: a subscriber that is connected and full, or the queue that all share. Nobody waits for a
+ * session that is offline, nor for itself: its own acknowledgements come behind the message. Who
+ * was full for `slowSubscriberMs` is not waited for until half of its queue is free.
  */
-export function mustWait(
-  broker: Broker, publisher: Connection, matches: number, byteCount: number,
-): boolean {
+export function mustWait(broker: Broker, publisher: Connection): boolean {
   const { deliveries, queued, sessions, subscriptions } = broker.memory;
+  const byteCount = bytesInHand(broker);
   let wanted = 0;
   let others = 0; // who may free something: connected, and not the publisher
-  for (let i = 0; i < matches; i++) {
-    if ((subscriptions.matched[i] & 3) === 0) continue;
-    const session = subscriptions.matched[i] >> 2;
+  const count = subscriptions.matchedCount;
+  for (let i = 0; i < count; i++) {
+    const match = subscriptions.matched[i];
+    if ((match & QOS) === 0) continue;
+    const session = match >> 3;
     wanted++;
     if (sessions.slot[session] === NONE || session === publisher.session) continue;
     others++;
-    if (hasRoom(broker, session, byteCount)) continue;
-    if (sessions.fullSinceMs[session] < 0) sessions.fullSinceMs[session] = broker.nowMs;
-    if (isWorthWaiting(broker, sessions.fullSinceMs[session])) return true;
+    if (!hasRoom(broker, session, byteCount) && isWorthIt(broker, session, byteCount)) return true;
+  }
+  let first = subscriptions.firstShared;
+  for (; first !== NONE; first = subscriptions.cells[first + NEXT_SHARED]) {
+    const row = pickMember(broker, first, QOS, byteCount);
+    if (row === NONE || (subscriptions.cells[row + OPTIONS] & QOS) === 0) continue;
+    const session = subscriptions.cells[row + SESSION];
+    wanted++;
+    if (sessions.slot[session] === NONE || session === publisher.session) continue;
+    others++;
+    if (!hasRoom(broker, session, byteCount) && isWorthIt(broker, session, byteCount)) return true;
   }
   if (others === 0 || (deliveries.freeRows >= wanted &&
       queued.blocks.blocksFor(byteCount + 2) <= queued.blocks.freeCount)) return false;
@@ -41,127 +58,141 @@ export function mustWait(
   return isWorthWaiting(broker, broker.queueFullSinceMs);
 }
 
+/** Whether the session, which is connected and full, may soon have room, and has it not now. */
+function isWorthIt(broker: Broker, session: number, byteCount: number): boolean {
+  dropExpired(broker, session);
+  if (hasRoom(broker, session, byteCount)) return false;
+  const { fullSinceMs } = broker.memory.sessions;
+  if (fullSinceMs[session] < 0) fullSinceMs[session] = broker.nowMs;
+  return isWorthWaiting(broker, fullSinceMs[session]);
+}
+
 function isWorthWaiting(broker: Broker, fullSinceMs: number): boolean {
   return broker.nowMs - fullSinceMs < broker.limits.slowSubscriberMs;
 }
 
-/** Something left the queue of `session`: whoever waits for room may try again. */
-export function madeProgress(broker: Broker, session: number): void {
-  const { deliveries, queued, sessions } = broker.memory;
-  broker.queueMoved = true;
-  if (deliveries.counts[session] * 2 <= broker.limits.sessionQueuedMax &&
-      deliveries.bytes[session] * 2 <= broker.limits.sessionQueuedBytesMax) {
-    sessions.fullSinceMs[session] = NEVER;
+/**
+ * Whether nobody would get the message in hand, of QoS 1 or 2, because the queue that all share is
+ * full.
+ */
+export function isRefused(broker: Broker): boolean {
+  const { deliveries, queued, subscriptions } = broker.memory;
+  if (deliveries.freeRows > 0 &&
+      queued.blocks.blocksFor(bytesInHand(broker) + 2) <= queued.blocks.freeCount) return false;
+  for (let i = 0; i < subscriptions.matchedCount; i++) {
+    if ((subscriptions.matched[i] & QOS) === 0) return false;
   }
-  if (deliveries.freeRows * 2 >= broker.limits.queuedMax &&
-      queued.blocks.freeCount * 2 >= queued.blocks.blockCount) broker.queueFullSinceMs = NEVER;
-}
-
-/** Keeps, replaces or clears the retained message of the topic that was matched last. */
-export function keep(
-  broker: Broker, topicStart: number, topicEnd: number,
-  payloadStart: number, payloadEnd: number, flags: number,
-): void {
-  const { levels, retained } = broker.memory;
-  if (payloadStart === payloadEnd) {
-    const node = retained.find(levels); // [MQTT-3.3.1-10], [MQTT-3.3.1-11]
-    if (node === NONE) return;
-    retained.clear(node);
-  } else if (!retained.set(levels, topicStart, topicEnd, payloadStart, payloadEnd, flags)) {
-    broker.counters[DROPPED_RETAINED_FULL]++;
+  const cells = subscriptions.cells;
+  for (let first = subscriptions.firstShared; first !== NONE; first = cells[first + NEXT_SHARED]) {
+    const row = pickMember(broker, first, QOS, bytesInHand(broker));
+    if (row !== NONE && (cells[row + OPTIONS] & QOS) === 0) return false;
   }
+  return true;
 }
 
 /**
- * Delivers to the sessions matched last, at the lower of the two QoS and with RETAIN 0
- * [MQTT-3.3.1-9]. Topic and payload lie in the memory, the topic behind its two length bytes.
+ * Keeps, replaces or clears the retained message of the topic that was matched last. `flags`: QoS
+ * and RETAIN as in a PUBLISH, WITH_PROPERTIES and EXPIRES. False when it cannot be kept.
  */
-export function deliver(
-  broker: Broker, matches: number, topicStart: number, topicEnd: number,
-  payloadStart: number, payloadEnd: number, qos: number,
-): void {
+export function keep(broker: Broker, flags: number): boolean {
+  const { levels, retained } = broker.memory;
+  const { topicStart, topicEnd, payloadStart, payloadEnd } = broker.packet;
+  if (payloadStart === payloadEnd) {
+    const node = retained.find(levels); // [MQTT-3.3.1-10], [MQTT-3.3.1-11]
+    if (node !== NONE) retained.clear(node);
+    return true;
+  }
+  const contentStart = (flags & WITH_PROPERTIES) === 0 ? payloadStart : broker.packet.contentStart;
+  if (retained.set(levels, topicStart, topicEnd, contentStart, payloadEnd, flags)) return true;
+  broker.counters[DROPPED_RETAINED_FULL]++;
+  return false;
+}
+
+/**
+ * Delivers the message in hand to the sessions matched last, at the lower of the two QoS, with
+ * RETAIN 0 [MQTT-3.3.1-9] or as it was published. `matches` counts those of shared subscriptions,
+ * too; `flags` as in `keep`.
+ */
+export function deliver(broker: Broker, matches: number, flags: number): number {
   const memory = broker.memory;
   const subscriptions = memory.subscriptions;
+  const count = subscriptions.matchedCount;
+  const qosFlags = flags & QOS;
   let message = NONE;
-  for (let i = 0; i < matches; i++) {
-    const session = subscriptions.matched[i] >> 2;
-    const slot = memory.sessions.slot[session];
-    const granted = qos !== 0 && (subscriptions.matched[i] & 3) < qos ?
-      subscriptions.matched[i] & 3 :
-      qos;
-    if (granted === 0) {
+  for (let i = 0; i < count; i++) {
+    const match = subscriptions.matched[i];
+    const session = match >> 3;
+    if (qosFlags === 0 || (match & QOS) === 0) {
+      const slot = memory.sessions.slot[session];
       if (slot === NONE) continue;
-      deliverNow(broker, memory.connections[slot], topicStart, topicEnd, payloadStart, payloadEnd);
-      continue;
+      deliverNow(broker, memory.connections[slot], match & flags, NONE);
+    } else {
+      if (message === NONE) message = store(broker, flags);
+      const granted = match & QOS;
+      enqueue(broker, session, message,
+        (granted < qosFlags ? granted : qosFlags) | match & flags & RETAIN, NONE);
     }
-    if (message === NONE) {
-      message = memory.queued.store(topicStart, topicEnd, payloadStart, payloadEnd, qos << 1);
-    }
-    if (message === NONE) drop(broker, DROPPED_QUEUE_FULL);
-    else enqueue(broker, session, message, granted << 1, topicStart, topicEnd);
   }
-  if (message === NONE) return;
+  if (matches !== count) message = deliverShared(broker, flags, message);
+  if (message === NONE) return OK;
   memory.queued.release(message);
   // Not before: what is transmitted may be laid out where this message stands, in the scratch.
-  for (let i = 0; i < matches; i++) {
-    if ((subscriptions.matched[i] & 3) === 0) continue; // it has the message, nothing was queued
-    const slot = memory.sessions.slot[subscriptions.matched[i] >> 2];
-    if (slot !== NONE) transmitWaiting(broker, memory.connections[slot]);
-  }
+  return transmitMatched(broker, matches);
 }
 
-/** QoS 0 goes straight into the outbox, or is dropped when the subscriber does not keep up. */
-function deliverNow(
-  broker: Broker, connection: Connection, topicStart: number, topicEnd: number,
-  payloadStart: number, payloadEnd: number,
-): void {
-  const byteCount = packetBytes(topicEnd - topicStart + payloadEnd - payloadStart + 2);
-  let at = connection.outbox.reserve(byteCount);
-  if (at === NONE) at = reserve(broker, connection, byteCount);
-  if (at === NONE) {
-    drop(broker, DROPPED_OUTBOX_FULL);
-    return;
+/** The sessions matched last that have the message in their queues go on with these. */
+function transmitMatched(broker: Broker, matches: number): number {
+  const { connections, sessions, subscriptions } = broker.memory;
+  const count = subscriptions.matchedCount;
+  for (let i = 0; i < count; i++) {
+    if ((subscriptions.matched[i] & QOS) === 0) continue; // it has the message
+    const slot = sessions.slot[subscriptions.matched[i] >> 3];
+    if (slot !== NONE) transmitWaiting(broker, connections[slot]);
   }
-  broker.counters[PUBLISH_SENT]++;
-  broker.sent(connection, payloadStart === topicEnd ?
-    encodePublishBody(broker.bytes, at, 0, topicStart - 2, payloadEnd) :
-    encodePublish(broker.bytes, at, 0, 0, topicStart, topicEnd, payloadStart, payloadEnd));
+  let row = subscriptions.firstShared;
+  for (; row !== NONE && matches !== count; row = subscriptions.cells[row + NEXT_SHARED]) {
+    const slot = sessions.slot[subscriptions.cells[row + SESSION]];
+    if (slot !== NONE) transmitWaiting(broker, connections[slot]);
+  }
+  return OK;
 }
 
-/** Puts the message into the queue of a session, or drops and counts it when that is full. */
-function enqueue(
-  broker: Broker, session: number, message: number, flags: number, topicStart: number,
-  topicEnd: number,
-): void {
-  const { deliveries, queued } = broker.memory;
-  const byteCount = queued.byteCount(message);
-  while (!hasRoom(broker, session, byteCount)) {
-    drop(broker, DROPPED_SESSION_FULL);
-    if (!makeRoom(broker, session, topicStart, topicEnd)) return;
-  }
-  if (deliveries.freeRows === 0) {
-    drop(broker, DROPPED_QUEUE_FULL);
-    return;
-  }
-  deliveries.append(session, message, flags);
+/** The message in hand in the store of the queues, held once, or NONE without room. */
+function store(broker: Broker, flags: number): number {
+  const packet = broker.packet;
+  return broker.memory.queued.store(packet.topicStart, packet.topicEnd,
+    (flags & WITH_PROPERTIES) === 0 ? packet.payloadStart : packet.contentStart,
+    packet.payloadEnd, flags & ~RETAIN);
 }
 
-function makeRoom(
-  broker: Broker, session: number, topicStart: number, topicEnd: number,
-): boolean {
-  const deliveries = broker.memory.deliveries;
-  switch (broker.limits.queueFull) {
-    case QueueFull.DROP_OLDEST:
-      return deliveries.dropOldest(session) !== NONE;
-    case QueueFull.KEEP_LATEST:
-      return deliveries.dropSameTopic(session, topicStart - 2, topicEnd) !== NONE ||
-        deliveries.dropOldest(session) !== NONE;
-    default:
-      return false;
+/**
+ * One member of each shared subscription gets the message. Leaves those in the list that `match`
+ * made, in the place of its nodes' first rows. Returns the stored message, or NONE if it is not.
+ */
+function deliverShared(broker: Broker, flags: number, message: number): number {
+  const subscriptions = broker.memory.subscriptions;
+  const cells = subscriptions.cells;
+  let first = subscriptions.firstShared;
+  subscriptions.firstShared = NONE;
+  while (first !== NONE) {
+    const row = pickMember(broker, first, flags & QOS, bytesInHand(broker));
+    first = cells[first + NEXT_SHARED];
+    if (row === NONE) continue;
+    subscriptions.rotate(row);
+    cells[row + NEXT_SHARED] = subscriptions.firstShared;
+    subscriptions.firstShared = row;
+    const options = cells[row + OPTIONS];
+    const granted = Math.min(options & QOS, flags & QOS);
+    if (granted === 0) {
+      deliverNow(broker, connectionOf(broker, cells[row + SESSION])!, options & flags, row);
+    } else {
+      if (message === NONE) message = store(broker, flags);
+      enqueue(broker, cells[row + SESSION], message, granted | options & flags & RETAIN, row);
+    }
   }
+  return message;
 }
 
-function drop(broker: Broker, reason: number): void {
-  broker.counters[PUBLISH_DROPPED]++;
-  broker.counters[reason]++;
+function connectionOf(broker: Broker, session: number): Connection | undefined {
+  return broker.memory.connections[broker.memory.sessions.slot[session]];
 }

@@ -3,6 +3,7 @@
 // written as decimal digits.
 
 import { SYS_TEXT_BYTES, sysTopics } from '../limits.js';
+import { writeAscii } from './ascii.js';
 import type { Broker } from './broker.js';
 import {
   CLIENTS_CONNECTED, CLIENTS_DISCONNECTED, COUNTER_COUNT, RETAINED, SESSIONS, STORED, SUBSCRIPTIONS,
@@ -19,11 +20,11 @@ const VERSION_BYTES_MAX = 32;
 const RETAIN = 1;
 
 export class SysTopics {
-  readonly #broker: Broker;
-  readonly #lengths: Uint8Array;
-  readonly #published: Float64Array;
-  #uptimeMs = 0;
-  #sinceMs = 0;
+  private readonly broker: Broker;
+  private readonly lengths: Uint8Array;
+  private readonly published: Float64Array;
+  private uptimeMs = 0;
+  private sinceMs = 0;
 
   /**
    * Publishes all of them once, so that their rows are theirs from the beginning. Throws RangeError
@@ -31,9 +32,9 @@ export class SysTopics {
    */
   constructor(broker: Broker) {
     const topics = sysTopics(broker.limits);
-    this.#broker = broker;
-    this.#lengths = new Uint8Array(topics);
-    this.#published = new Float64Array(topics);
+    this.broker = broker;
+    this.lengths = new Uint8Array(topics);
+    this.published = new Float64Array(topics);
     if (broker.options.version.length > VERSION_BYTES_MAX) {
       throw new RangeError(`version has ${broker.options.version.length} characters, ` +
         `more than ${VERSION_BYTES_MAX}`);
@@ -42,8 +43,8 @@ export class SysTopics {
       const at = broker.memory.sysTextStart + topic * SYS_TEXT_BYTES;
       const end = writeAscii(broker.bytes, at, PREFIX + SYS_NAMES[topic]);
       if (topic === UPTIME_SECONDS) writeAscii(broker.bytes, end, UNIT);
-      this.#lengths[topic] = end - at;
-      this.#published[topic] = NaN;
+      this.lengths[topic] = end - at;
+      this.published[topic] = NaN;
     }
     const topicEnd = writeAscii(broker.bytes, broker.memory.scratchStart + 2, `${PREFIX}version`);
     publishScratch(
@@ -52,29 +53,29 @@ export class SysTopics {
   }
 
   tick(elapsedMs: number): void {
-    const intervalMs = this.#broker.limits.sysIntervalMs;
-    this.#uptimeMs += elapsedMs;
-    this.#sinceMs += elapsedMs;
-    if (this.#sinceMs < intervalMs) return;
-    this.#sinceMs = 0;
+    const intervalMs = this.broker.limits.sysIntervalMs;
+    this.uptimeMs += elapsedMs;
+    this.sinceMs += elapsedMs;
+    if (this.sinceMs < intervalMs) return;
+    this.sinceMs = 0;
     this.publishChanged();
   }
 
   private publishChanged(): void {
-    const broker = this.#broker;
+    const broker = this.broker;
     const counters = broker.counters;
-    counters[UPTIME_SECONDS] = Math.floor(this.#uptimeMs / 1000);
+    counters[UPTIME_SECONDS] = Math.floor(this.uptimeMs / 1000);
     measureTables(broker);
     for (let topic = 0; topic < COUNTER_COUNT; topic++) {
-      if (this.#published[topic] === counters[topic]) continue;
-      this.#published[topic] = counters[topic];
+      if (this.published[topic] === counters[topic]) continue;
+      this.published[topic] = counters[topic];
       const start = broker.memory.sysTextStart + topic * SYS_TEXT_BYTES;
       const topicStart = broker.memory.scratchStart + 2;
-      const topicEnd = topicStart + this.#lengths[topic];
-      broker.bytes.copyWithin(topicStart, start, start + this.#lengths[topic]);
+      const topicEnd = topicStart + this.lengths[topic];
+      broker.bytes.copyWithin(topicStart, start, start + this.lengths[topic]);
       let end = writeDecimal(broker.bytes, topicEnd, counters[topic]);
       if (topic === UPTIME_SECONDS) {
-        const unit = start + this.#lengths[topic];
+        const unit = start + this.lengths[topic];
         broker.bytes.copyWithin(end, unit, unit + UNIT_BYTES);
         end += UNIT_BYTES;
       }
@@ -91,12 +92,6 @@ function measureTables(broker: Broker): void {
   counters[SUBSCRIPTIONS] = memory.subscriptions.count;
   counters[RETAINED] = memory.retained.count;
   counters[STORED] = memory.kept.count + memory.queued.count;
-}
-
-/** Writes the characters of an ASCII text at `at`; returns their end. */
-function writeAscii(bytes: Uint8Array, at: number, text: string): number {
-  for (let i = 0; i < text.length; i++) bytes[at + i] = text.charCodeAt(i);
-  return at + text.length;
 }
 
 /** Writes a whole number, 0 to 2⁵³, in decimal digits at `at`; returns their end. */

@@ -46,25 +46,25 @@ export class TopicTree {
   nodeCount = 1;
   readonly cells: IndexColumn;
 
-  readonly #buckets: IndexColumn;
-  readonly #bucketShift: number;
-  readonly #view: DataView;
+  private readonly buckets: IndexColumn;
+  private readonly bucketShift: number;
+  private readonly view: DataView;
   /** The bucket in which `child` looked last in vain. */
-  #bucket = 0;
-  #freeHead = NONE;
-  #freshStart = NODE_CELLS;
+  private bucket = 0;
+  private freeHead = NONE;
+  private freshStart = NODE_CELLS;
 
   /** `view` is on all of the pool's memory; `cellMax` is the largest number in a cell. */
   constructor(
     text: BlockPool, view: DataView, nodesMax: number, cellMax: number, columns: Columns,
   ) {
     this.text = text;
-    this.#view = view;
+    this.view = view;
     this.nodesMax = nodesMax;
     this.cells = columns.unusedIndices(nodesMax * NODE_CELLS, cellMax);
     const bucketCount = powerOfTwo(nodesMax);
-    this.#buckets = columns.indices(bucketCount, cellMax);
-    this.#bucketShift = 1 + Math.clz32(bucketCount);
+    this.buckets = columns.indices(bucketCount, cellMax);
+    this.bucketShift = 1 + Math.clz32(bucketCount);
     this.reset(ROOT, NONE);
   }
 
@@ -88,7 +88,7 @@ export class TopicTree {
    */
   child(parent: number, levels: TopicLevels, level: number): number {
     const cells = this.cells;
-    const view = this.#view;
+    const view = this.view;
     const start = levels.slashes[level] + 1;
     const end = levels.slashes[level + 1];
     const count = end - start;
@@ -101,9 +101,9 @@ export class TopicTree {
     }
     if (last >= start) hash = hash * 31 + view.getInt32(last) | 0;
     else while (at < end) hash = hash * 256 + view.getUint8(at++) | 0;
-    const bucket = Math.imul(hash ^ parent * 0xc2b3, 0x9e3779b1) >>> this.#bucketShift;
+    const bucket = Math.imul(hash ^ parent * 0xc2b3, 0x9e3779b1) >>> this.bucketShift;
     let offset = 0;
-    let node: number = this.#buckets[bucket];
+    let node: number = this.buckets[bucket];
     for (; node !== NONE; node = cells[node + CHAIN]) {
       if (cells[node + PARENT] !== parent || cells[node + TEXT_BYTES] !== count) continue;
       if (last < start || count > LEVEL_BLOCK_BYTES) {
@@ -115,7 +115,7 @@ export class TopicTree {
       while (at < last && view.getInt32(at) === view.getInt32(at + offset)) at += 4;
       if (at >= last && view.getInt32(last) === view.getInt32(last + offset)) return node;
     }
-    this.#bucket = bucket;
+    this.bucket = bucket;
     return NONE;
   }
 
@@ -157,20 +157,20 @@ export class TopicTree {
     const block = this.text.allocate(count);
     if (block === NONE) return NONE;
     this.text.write(block, start, count);
-    let node = this.#freeHead;
+    let node = this.freeHead;
     if (node === NONE) {
-      node = this.#freshStart;
-      this.#freshStart += NODE_CELLS;
+      node = this.freshStart;
+      this.freshStart += NODE_CELLS;
     } else {
-      this.#freeHead = cells[node + NEXT_SIBLING];
+      this.freeHead = cells[node + NEXT_SIBLING];
     }
     this.nodeCount++;
     this.reset(node, parent);
     cells[node + TEXT_BLOCK] = block;
     cells[node + TEXT_BYTES] = count;
-    cells[node + BUCKET] = this.#bucket;
-    cells[node + CHAIN] = this.#buckets[this.#bucket];
-    this.#buckets[this.#bucket] = node;
+    cells[node + BUCKET] = this.bucket;
+    cells[node + CHAIN] = this.buckets[this.bucket];
+    this.buckets[this.bucket] = node;
     this.linkChild(node, parent);
     if (this.isByte(levels, level, PLUS)) cells[parent + PLUS_CHILD] = node;
     else if (this.isByte(levels, level, HASH)) cells[parent + HASH_CHILD] = node;
@@ -230,19 +230,19 @@ export class TopicTree {
     if (cells[parent + PLUS_CHILD] === node) cells[parent + PLUS_CHILD] = NONE;
     if (cells[parent + HASH_CHILD] === node) cells[parent + HASH_CHILD] = NONE;
     this.text.release(cells[node + TEXT_BLOCK]);
-    cells[node + NEXT_SIBLING] = this.#freeHead;
-    this.#freeHead = node;
+    cells[node + NEXT_SIBLING] = this.freeHead;
+    this.freeHead = node;
     this.nodeCount--;
   }
 
   private unchain(node: number): void {
     const cells = this.cells;
     const bucket = cells[node + BUCKET];
-    if (this.#buckets[bucket] === node) {
-      this.#buckets[bucket] = cells[node + CHAIN];
+    if (this.buckets[bucket] === node) {
+      this.buckets[bucket] = cells[node + CHAIN];
       return;
     }
-    let previous: number = this.#buckets[bucket];
+    let previous: number = this.buckets[bucket];
     while (cells[previous + CHAIN] !== node) previous = cells[previous + CHAIN];
     cells[previous + CHAIN] = cells[node + CHAIN];
   }
@@ -252,6 +252,31 @@ export class TopicTree {
     let depth = 0;
     for (; node !== ROOT; node = this.cells[node + PARENT]) depth++;
     return depth;
+  }
+
+  /** Whether the filter of `node` matches the topic name in `levels`. */
+  matches(node: number, levels: TopicLevels): boolean {
+    const cells = this.cells;
+    let level = this.depth(node);
+    if (cells[cells[node + PARENT] + HASH_CHILD] === node) {
+      node = cells[node + PARENT];
+      if (--level > levels.count) return false;
+      if (node === ROOT) return !this.startsWithDollar(levels);
+    } else if (level !== levels.count) {
+      return false;
+    }
+    for (; node !== ROOT; node = cells[node + PARENT]) {
+      level--;
+      if (cells[cells[node + PARENT] + PLUS_CHILD] === node) {
+        if (level === 0 && this.startsWithDollar(levels)) return false;
+        continue;
+      }
+      const start = levels.slashes[level] + 1;
+      const count = levels.slashes[level + 1] - start;
+      if (cells[node + TEXT_BYTES] !== count ||
+          !this.text.equals(cells[node + TEXT_BLOCK], start, count)) return false;
+    }
+    return true;
   }
 
   /** Writes the topic or filter of `node` at `at` of the memory; returns its end. */

@@ -3,9 +3,11 @@
 
 import type { Client } from '../../src/client/client.js';
 import type { ClientObserver } from '../../src/client/options.js';
-import { NONE } from '../../src/wire/codes.js';
+import { EXPIRED } from '../../src/client/states.js';
+import { NONE, PUBLISH } from '../../src/wire/codes.js';
 import type { Packet } from '../../src/wire/packet.js';
 import { ascii } from '../support/packets.js';
+import { encoded } from './scripted-broker.js';
 
 /** What became of a message: out (QoS 0, on its way), kept, delivered, dropped or refused. */
 export type Fate = 'out' | 'kept' | 'delivered' | 'dropped' | 'refused';
@@ -16,6 +18,8 @@ export interface Sent {
   payload: string;
   qos: number;
   fate: Fate;
+  /** Level 5: seconds that it may wait. */
+  expirySeconds?: number | undefined;
 }
 
 export interface Got {
@@ -49,11 +53,14 @@ export class Application implements ClientObserver {
   /** Told of the end of a connection or attempt. */
   onEnded: (reason: number) => void = () => {};
 
-  publish(topic: string, qos: number, fill: string, retain = false): number {
+  /** With `expirySeconds`, which may be none, the message has properties: its number among them. */
+  publish(topic: string, qos: number, fill: string, retain = false, expirySeconds?: number): number {
     const number = this.sent.length + 1;
-    const sent: Sent = { number, topic, payload: `${number}.${qos}.${fill}`, qos, fate: 'refused' };
+    const sent: Sent = { number, topic, payload: `${number}.${qos}.${fill}`, qos, fate: 'refused', expirySeconds };
     this.sent.push(sent);
-    const handle = this.client.publish(ascii(topic), ascii(sent.payload), qos, retain);
+    const properties = expirySeconds === undefined ? null :
+      encoded(PUBLISH, { ...(expirySeconds < Infinity ? { expiry: expirySeconds } : {}), user: [['number', String(number)]] });
+    const handle = this.client.publish(ascii(topic), ascii(sent.payload), qos, retain, properties);
     if (handle === 0 && qos !== 0) throw new Error(`publish with QoS ${qos} gives no handle`);
     if (handle === 0) sent.fate = 'out';
     if (handle <= 0) return handle;
@@ -120,7 +127,7 @@ export class Application implements ClientObserver {
 
   subscribed(bytes: Uint8Array, start: number, end: number, returnCode: number): void {
     const filter = text(bytes, start, end);
-    if (returnCode === 0x80) this.wanted.delete(filter);
+    if (returnCode >= 0x80) this.wanted.delete(filter);
     this.#tell(`subscribed ${filter} ${returnCode}`, 'subscribed');
   }
 
@@ -140,7 +147,11 @@ export class Application implements ClientObserver {
     this.meanwhile('delivered');
   }
 
-  dropped(handle: number): void {
+  dropped(handle: number, reason: number): void {
+    if (reason === EXPIRED) {
+      if (!(this.kept.get(handle)!.expirySeconds! < Infinity)) throw new Error(`message ${handle} cannot expire`);
+      this.told.push('expired');
+    }
     this.#answered(handle, 'dropped');
   }
 
@@ -151,11 +162,11 @@ export class Application implements ClientObserver {
     const kept = [...this.kept.values()].sort((one, other) => one.number - other.number);
     this.kept.clear();
     const { deliveries } = client.memory;
-    let row: number = deliveries.head[0]!;
+    let row: number = deliveries.head(0);
     for (const sent of kept) {
       if (row === NONE) throw new Error(`message ${sent.number} was not restored`);
-      this.kept.set(row + 1, sent);
-      row = deliveries.next[row]!;
+      this.kept.set(deliveries.handle(row), sent);
+      row = deliveries.next(row);
     }
     if (row !== NONE) throw new Error('more messages restored than were kept');
   }

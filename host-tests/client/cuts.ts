@@ -16,13 +16,15 @@ export interface Cut {
   noticed: boolean;
   /** What becomes of the session: it is kept, lost with the broker, or was a clean one. */
   session: 'kept' | 'lost' | 'clean';
+  /** Default 4. */
+  protocolLevel?: number;
 }
 
 const FILTERS = ['in/#', 's/a', 's/b'];
 
 /** Runs the scenario; returns how many bytes went the way that is cut, on the first connection. */
-export function runCut({ qos, outgoing, ofBroker, at, noticed, session }: Cut): number {
-  const world = new World(1, { clean: session === 'clean', keepAliveSeconds: noticed ? 0 : 4 });
+export function runCut({ qos, outgoing, ofBroker, at, noticed, session, protocolLevel = 4 }: Cut): number {
+  const world = new World(1, { protocolLevel, clean: session === 'clean', keepAliveSeconds: noticed ? 0 : 4 });
   const { application } = world;
   const injected: Injected[] = [];
   world.prepare = (wire) => {
@@ -77,7 +79,7 @@ function isSubscribed(world: World): boolean {
 }
 
 export function tellCut(cut: Cut): string {
-  return `QoS ${cut.qos} ${cut.outgoing ? 'from' : 'for'} the client, ${cut.ofBroker ? 'broker' : 'client'} cut ` +
+  return `level ${cut.protocolLevel}, QoS ${cut.qos} ${cut.outgoing ? 'from' : 'for'} the client, ${cut.ofBroker ? 'broker' : 'client'} cut ` +
     `at byte ${cut.at}, ${cut.noticed ? 'noticed' : 'by time-out'}, session ${cut.session}`;
 }
 
@@ -85,14 +87,14 @@ export function tellCut(cut: Cut): string {
  * Cuts each way of the handshakes of these QoS after each `step`th byte. Throws for the first that
  * fails; returns how many there were.
  */
-export function runCuts(step: number, qosList: readonly number[] = [0, 1, 2]): number {
+export function runCuts(step: number, qosList: readonly number[] = [0, 1, 2], protocolLevel = 4): number {
   let count = 0;
   for (const qos of qosList) {
     for (const outgoing of [true, false]) {
       for (const ofBroker of [true, false]) {
         for (const noticed of [true, false]) {
           for (const session of ['kept', 'lost', 'clean'] as const) {
-            const cut: Cut = { qos, outgoing, ofBroker, at: Infinity, noticed, session };
+            const cut: Cut = { qos, outgoing, ofBroker, at: Infinity, noticed, session, protocolLevel };
             const end = runCut(cut);
             for (let at = 0; at <= end; at += step) {
               count++;

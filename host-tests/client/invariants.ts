@@ -3,9 +3,9 @@
 
 import type { Client } from '../../src/client/client.js';
 import { CLOSING, CONNECTED, CONNECTING, OPENING } from '../../src/client/states.js';
-import { LEAVING } from '../../src/client/subscriptions.js';
+import { WITH_PROPERTIES } from '../../src/client/subscriptions.js';
 import type { BlockPool } from '../../src/session/blocks.js';
-import { PUBLISHED, QUEUED, RELEASED } from '../../src/session/deliveries.js';
+import { INFLIGHT, PUBLISHED, QUEUED, RELEASED, TAIL } from '../../src/session/deliveries.js';
 import { NONE, SUBSCRIBE, UNSUBSCRIBE } from '../../src/wire/codes.js';
 
 function check(holds: boolean, what: string): void {
@@ -46,29 +46,32 @@ function checkQueue(client: Client): void {
   const seen = new Set<number>();
   const messages = new Set<number>();
   const ids = new Set<number>();
+  /** Rows with an identifier, and those of them that were transmitted on this connection. */
+  let numbered = 0;
   let inflight = 0;
   let byteCount = 0;
-  let cursorSeen = deliveries.cursor[0] === NONE;
-  for (let row: number = deliveries.head[0]!; row !== NONE; row = deliveries.next[row]!) {
+  let cursorSeen = deliveries.cursor(0) === NONE;
+  for (let row: number = deliveries.head(0); row !== NONE; row = deliveries.next(row)) {
     check(!seen.has(row), `row ${row} is in the queue twice`);
     seen.add(row);
-    if (deliveries.next[row] === NONE) equal(deliveries.tail[0]!, row, 'tail');
-    if (deliveries.cursor[0] === row) cursorSeen = true;
-    const state = deliveries.state[row]!;
-    const message = deliveries.message[row]!;
+    if (deliveries.next(row) === NONE) equal(deliveries.queues[TAIL]!, row, 'tail');
+    if (deliveries.cursor(0) === row) cursorSeen = true;
+    const state = deliveries.state(row);
+    const message = deliveries.message(row);
     check(state === QUEUED || state === PUBLISHED || state === RELEASED, `state of row ${row} is ${state}`);
     if (state === QUEUED) {
-      check(cursorSeen && deliveries.cursor[0] !== NONE, `cursor is past row ${row}, which is queued`);
+      check(cursorSeen && deliveries.cursor(0) !== NONE, `cursor is past row ${row}, which is queued`);
     } else {
-      equal(inflight++, seen.size - 1, `rows in flight before row ${row}, which is in flight`);
-      const id = deliveries.packetId[row]!;
+      equal(numbered++, seen.size - 1, `rows in flight before row ${row}, which is in flight`);
+      if (!cursorSeen || deliveries.cursor(0) === NONE) inflight++;
+      const id = deliveries.packetId(row);
       check(id !== 0 && id <= deliveries.packetIdMax && !ids.has(id), `identifier of row ${row} is ${id}`);
       ids.add(id);
-      check(deliveries.flags[row]! >> 1 !== 0, `row ${row} of QoS 0 is in flight`);
+      check(deliveries.flags(row) >> 1 !== 0, `row ${row} of QoS 0 is in flight`);
     }
     if (state === RELEASED) {
       equal(message, NONE, `message of released row ${row}`);
-      equal(deliveries.flags[row]! >> 1, 2, `QoS of released row ${row}`);
+      equal(deliveries.flags(row) >> 1, 2, `QoS of released row ${row}`);
       continue;
     }
     check(message !== NONE && !messages.has(message), `message of row ${row} is ${message}`);
@@ -76,12 +79,13 @@ function checkQueue(client: Client): void {
     equal(queued.holders(message), 1, `holders of message ${message}`);
     byteCount += queued.byteCount(message);
   }
-  check(cursorSeen, `cursor is ${deliveries.cursor[0]}, which is not in the queue`);
-  equal(deliveries.counts[0]!, seen.size, 'count of the queue');
-  equal(deliveries.inflight[0]!, inflight, 'inflight');
-  equal(deliveries.bytes[0]!, byteCount, 'bytes of the queue');
+  check(cursorSeen, `cursor is ${deliveries.cursor(0)}, which is not in the queue`);
+  equal(deliveries.count(0), seen.size, 'count of the queue');
+  equal(deliveries.queues[INFLIGHT]!, inflight, 'inflight');
+  equal(deliveries.bytes(0), byteCount, 'bytes of the queue');
   equal(deliveries.freeRows, client.limits.queuedMax - seen.size, 'freeRows');
   check(inflight <= client.limits.inflightMax, `${inflight} in flight`);
+  check(numbered <= client.limits.inflightMax, `${numbered} have identifiers`);
   equal(queued.count, messages.size, 'messages in the store');
   checkBlocks(queued.blocks, [...messages], (message) => queued.blocksOf(message), 'messages');
 }
@@ -109,7 +113,7 @@ function checkSubscriptions(client: Client): void {
   for (let row = 0; row < subscriptions.rowsMax; row++) {
     const wanted = subscriptions.wanted[row]!;
     const outstanding = subscriptions.outstanding[row]!;
-    if (wanted > 2 && wanted !== LEAVING) {
+    if (wanted === 0xff) {
       equal(subscriptions.pending[row]!, 0, `pending of free subscription ${row}`);
       equal(outstanding, 0, `outstanding of free subscription ${row}`);
       continue;
@@ -117,12 +121,14 @@ function checkSubscriptions(client: Client): void {
     pending += subscriptions.pending[row]!;
     const first = subscriptions.filter[row]!;
     chains.push(first);
-    bytesOf.set(first, subscriptions.filterBytes[row]!);
+    const properties = subscriptions.propertiesBytes(row);
+    check(properties > 0 === ((wanted & WITH_PROPERTIES) !== 0), `properties of subscription ${row}`);
+    bytesOf.set(first, subscriptions.filterBytes[row]! + (properties > 0 ? 2 + properties : 0));
     check(outstanding === 0 || outstanding === SUBSCRIBE || outstanding === UNSUBSCRIBE,
       `outstanding of subscription ${row} is ${outstanding}`);
     check(outstanding === 0 || client.state === CONNECTED || client.state === CLOSING,
       `subscription ${row} awaits an answer in state ${client.state}`);
-    check(wanted !== LEAVING || subscriptions.pending[row] !== 0 || outstanding === UNSUBSCRIBE,
+    check(!subscriptions.isLeaving(row) || subscriptions.pending[row] !== 0 || outstanding === UNSUBSCRIBE,
       `subscription ${row} is left, and nobody is told`);
     const end = subscriptions.read(row, scratchStart);
     equal(subscriptions.find(scratchStart, end), row, `subscription ${row} looked for`);

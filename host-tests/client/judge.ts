@@ -26,9 +26,10 @@ export function judgeOutgoing({ application, heard }: World, kept: boolean): voi
     const { topic, qos, payload } = publish;
     const count = (counts.get(payload) ?? 0) + 1;
     counts.set(payload, count);
+    const number = numberOf(payload);
+    judgeProperties(publish, application.sent[number - 1]!.expirySeconds);
     if (count > 1) continue;
     const line = `${topic} ${qos}`;
-    const number = numberOf(payload);
     if (number < (last.get(line) ?? 0)) throw new Error(`${payload} came after ${last.get(line)} [MQTT-4.6.0-1]`);
     last.set(line, number);
   }
@@ -44,6 +45,14 @@ export function judgeOutgoing({ application, heard }: World, kept: boolean): voi
     if (fate === 'kept') throw new Error(what);
   }
   for (const payload of counts.keys()) throw new Error(`${payload} was never published`);
+}
+
+/** The properties have come as they were sent, but that the expiry counts down. */
+function judgeProperties({ payload, properties }: SeenPublish, expirySeconds: number | undefined): void {
+  const wanted = expirySeconds === undefined ? /^$/ :
+    new RegExp(`^\\{${expirySeconds < Infinity ? 'expiry (\\d+), ' : ''}user number=${numberOf(payload)}(, alias \\d+)?\\}$`);
+  const found = wanted.exec(properties);
+  if (found === null || Number(found[1] ?? 0) > (expirySeconds ?? 0)) throw new Error(`${payload} came with ${properties}`);
 }
 
 export function judgeIncoming({ application }: World, injected: readonly Injected[]): void {

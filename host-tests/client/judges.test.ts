@@ -4,7 +4,7 @@
 import t from 'tap';
 import type { Client } from '../../src/client/client.js';
 import { CONNECTED } from '../../src/client/states.js';
-import { PUBLISHED } from '../../src/session/deliveries.js';
+import { BYTES, CURSOR, INFLIGHT, PACKET_ID, PUBLISHED, STATE, TAIL } from '../../src/session/deliveries.js';
 import { NONE, SUBSCRIBE } from '../../src/wire/codes.js';
 import {
   concat, connack, connect, disconnect, puback, publish, pubrel, subscribe,
@@ -126,22 +126,22 @@ function busyClient(): Client {
 
 const CORRUPTIONS: Readonly<Record<string, (client: Client) => void>> = {
   'a link too few': (client) => client.link = null,
-  'a row in flight that is not counted': ({ memory }) => memory.deliveries.inflight[0]!--,
+  'a row in flight that is not counted': ({ memory }) => memory.deliveries.queues[INFLIGHT]!--,
   'an identifier twice': ({ memory: { deliveries } }) =>
-    deliveries.packetId[deliveries.next[deliveries.head[0]!]!] = deliveries.packetId[deliveries.head[0]!]!,
+    deliveries.rows[deliveries.next(deliveries.head(0)) + PACKET_ID] = deliveries.packetId(deliveries.head(0)),
   'an identifier that is kept for filters': ({ memory: { deliveries } }) =>
-    deliveries.packetId[deliveries.head[0]!] = deliveries.packetIdMax + 1,
+    deliveries.rows[deliveries.head(0) + PACKET_ID] = deliveries.packetIdMax + 1,
   'a row in flight behind one that waits': ({ memory: { deliveries } }) => {
-    deliveries.state[deliveries.tail[0]!] = PUBLISHED;
+    deliveries.rows[deliveries.queues[TAIL]! + STATE] = PUBLISHED;
   },
-  'a cursor that skips what waits': ({ memory }) => memory.deliveries.cursor[0] = NONE,
-  'bytes of the queue': ({ memory }) => memory.deliveries.bytes[0]!++,
+  'a cursor that skips what waits': ({ memory }) => memory.deliveries.queues[CURSOR] = NONE,
+  'bytes of the queue': ({ memory }) => memory.deliveries.queues[BYTES]!++,
   'rows lost': ({ memory }) => memory.deliveries.freeRows--,
-  'a tail that is another': ({ memory: { deliveries } }) => deliveries.tail[0] = deliveries.head[0]!,
+  'a tail that is another': ({ memory: { deliveries } }) => deliveries.queues[TAIL] = deliveries.head(0),
   'a reference too few': ({ memory: { deliveries, queued } }) =>
-    queued.release(deliveries.message[deliveries.head[0]!]!),
+    queued.release(deliveries.message(deliveries.head(0))),
   'a chain of blocks that goes round': ({ memory: { deliveries, queued } }) => {
-    const first = deliveries.message[deliveries.head[0]!]!;
+    const first = deliveries.message(deliveries.head(0));
     queued.blocks.next[first] = first;
   },
   'a filter counted too much': ({ memory }) => memory.subscriptions.count++,

@@ -14,7 +14,7 @@ const MEETS = ['<CONNACK', '>SUBSCRIBE', '>UNSUBSCRIBE', '<UNSUBACK', '>PUBLISH 
   '>DISCONNECT', 'connected new', 'connected present', 'subscribed 128', 'closed true', 'closed false', 'ended 1',
   'ended 2', 'ended 3', 'ended -147', 'restore', 'broker', 'partition', 'stall', 'resume', 'droppedOld', 'droppedNew',
   'droppedQos0', 'skippedTooLarge', 'from inside message', 'from inside delivered', 'from inside unsubscribed',
-  'from inside ended', 'from inside closed', 'from inside connected'];
+  'from inside ended', 'from inside closed', 'from inside connected', '>alias', '<alias', 'expired', 'droppedExpired'];
 
 const all: Coverage = {};
 let scenarios = 0;

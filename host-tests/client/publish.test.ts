@@ -199,7 +199,7 @@ t.test('a session that the broker has forgotten begins anew, in order; what it h
   t.end();
 });
 
-t.test('messages come at every QoS, exactly once at QoS 2', (t) => {
+t.test('messages come at every QoS, exactly once at QoS 2, and are acknowledged, asked for or not [MQTT-4.5.0-2]', (t) => {
   const broker = accepted();
   t.same(broker.send(publish('a', '0', { retain: true })), []);
   t.same(broker.send(publish('a', '1', { qos: 1, id: 9 })), ['PUBACK id9']);
@@ -284,7 +284,7 @@ t.test('a message larger than any we take is skipped and acknowledged', (t) => {
   t.end();
 });
 
-t.test('packets come in any pieces', (t) => {
+t.test('packets come in any pieces [MQTT-7.1.2-1]', (t) => {
   for (let pieceBytes = 1; pieceBytes < 30; pieceBytes++) {
     const broker = accepted();
     const bytes = [publish('maison/a', '1', { qos: 1, id: 1 }), publish('b', ''), publish('c', '3', { qos: 2, id: 2 })];

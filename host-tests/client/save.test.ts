@@ -4,13 +4,14 @@
 import t from 'tap';
 import { Client } from '../../src/client/client.js';
 import { clientLimits } from '../../src/client/limits.js';
-import { PUBLISHED, QUEUED, RELEASED } from '../../src/session/deliveries.js';
+import { PACKET_ID, PUBLISHED, QUEUED, RELEASED } from '../../src/session/deliveries.js';
 import {
-  CLIENT_IDENTIFIER_NOT_VALID, NONE, OK, PROTOCOL_ERROR, QUOTA_EXCEEDED,
+  CLIENT_IDENTIFIER_NOT_VALID, MALFORMED, NONE, OK, PROTOCOL_ERROR, PUBLISH, QUOTA_EXCEEDED,
 } from '../../src/wire/codes.js';
-import { ascii } from '../support/packets.js';
+import { ascii, publish5, pubrec } from '../support/packets.js';
 import { checkClientInvariants } from './invariants.js';
 import { judgeAlive, judgeIncoming, judgeOutgoing } from './judge.js';
+import { encoded, ScriptedBroker } from './scripted-broker.js';
 import { World } from './world.js';
 
 /**
@@ -35,8 +36,8 @@ function busyWorld(): World {
 
 function statesOf({ memory: { deliveries } }: Client): number[] {
   const states: number[] = [];
-  for (let row: number = deliveries.head[0]!; row !== NONE; row = deliveries.next[row]!) {
-    states.push(deliveries.state[row]!);
+  for (let row: number = deliveries.head(0); row !== NONE; row = deliveries.next(row)) {
+    states.push(deliveries.state(row));
   }
   return states;
 }
@@ -131,7 +132,7 @@ t.test('the bytes of another client, or more than fits, are refused', (t) => {
 t.test('identifiers in flight that now belong to subscriptions are refused [MQTT-2.3.1-2]', (t) => {
   const world = busyWorld();
   const { deliveries } = world.client.memory;
-  deliveries.packetId[deliveries.head[0]!] = 0xffff - 16; // as after 65,519 messages
+  deliveries.rows[deliveries.head(0) + PACKET_ID] = 0xffff - 16; // as after 65,519 messages
   const bytes = saved(world.client);
   const limits = clientLimits({ ...world.client.limits, subscriptionsMax: 17 });
   const other = new Client(limits, world.client.options);
@@ -139,3 +140,71 @@ t.test('identifiers in flight that now belong to subscriptions are refused [MQTT
   t.equal(other.waitingCount, 0);
   t.end();
 });
+
+/** Another client of the same options, after a sleep, with what was saved. */
+function woken(broker: ScriptedBroker, protocolLevel = 5): ScriptedBroker {
+  const bytes = saved(broker.client);
+  const other = new ScriptedBroker({ protocolLevel }, {});
+  if (other.client.restore(bytes) !== OK) throw new Error('not restored');
+  checkClientInvariants(other.client);
+  return other;
+}
+
+t.test('properties are saved as well, and the expiry counts on from what was left of it', (t) => {
+  const broker = new ScriptedBroker({ protocolLevel: 5 });
+  broker.accept();
+  const publish = (qos: number, properties: Parameters<typeof encoded>[1]): void => {
+    broker.client.publish(ascii('a'), ascii('x'), qos, false, encoded(PUBLISH, properties));
+  };
+  publish(2, { contentType: 'released' });
+  publish(2, { expiry: 100, contentType: 'in flight' });
+  broker.sent();
+  broker.send(pubrec(1));
+  broker.send(publish5('in', 'x', { qos: 2, id: 77 }));
+  broker.lose();
+  broker.pass(30_000);
+  publish(1, { user: [['n', 'v'.repeat(130)]], expiry: 50 });
+  publish(1, { expiry: 5 });
+  publish(1, {});
+  broker.pass(10_000);
+  const first = woken(broker);
+  t.same(saved(first.client), saved(broker.client), 'to the byte');
+  t.same(first.accept(true), ['PUBREL id1', 'PUBLISH q2 id2 dup a x {expiry 60, contentType in flight}',
+    `PUBLISH q1 id3 a x {expiry 40, user n=${'v'.repeat(130)}}`, 'PUBLISH q1 id4 a x {expiry 0}']);
+  const second = woken(broker);
+  second.pass(6000);
+  t.same(second.accept(true).map((words) => /expiry \d+/.exec(words)?.[0]),
+    [undefined, 'expiry 54', 'expiry 34', undefined], 'one has expired: it was about to');
+  t.same(woken(broker, 4).accept(true), ['PUBREL id1', 'PUBLISH q2 id2 dup a x', 'PUBLISH q1 id3 a x',
+    'PUBLISH q1 id4 a x'], 'a client of 3.1.1 leaves them out');
+  t.same(first.send(publish5('in', 'x', { qos: 2, id: 77, duplicate: true })), ['PUBREC id77']);
+  t.notOk(first.notes.told().includes('q2 dup in x'), 'taken before');
+  t.end();
+});
+
+t.test('what version 1 saved, without properties, is taken up', (t) => {
+  const broker = new ScriptedBroker();
+  broker.publish('a', 'x', 1);
+  const bytes = saved(broker.client);
+  t.equal(bytes[2], 2);
+  const old = bytes.slice();
+  old[2] = 1;
+  crc(old);
+  const other = new ScriptedBroker();
+  t.equal(other.client.restore(old), OK);
+  t.same(other.accept(), ['PUBLISH q1 id1 a x']);
+  old[2] = 3;
+  crc(old);
+  t.equal(new ScriptedBroker().client.restore(old), MALFORMED, 'what a later one saved is not');
+  t.end();
+});
+
+/** Sets the checksum at the end. */
+function crc(bytes: Uint8Array): void {
+  let sum = 0xffff_ffff;
+  for (let at = 0; at < bytes.length - 4; at++) {
+    sum ^= bytes[at]!;
+    for (let bit = 0; bit < 8; bit++) sum = sum & 1 ? sum >>> 1 ^ 0xedb8_8320 : sum >>> 1;
+  }
+  for (let i = 0; i < 4; i++) bytes[bytes.length - 4 + i] = ~sum >>> 24 - 8 * i;
+}

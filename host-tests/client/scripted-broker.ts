@@ -2,10 +2,12 @@
 // application that notes what it is told. Runs on Node and on XS.
 
 import { Client } from '../../src/client/client.js';
+import { EncodedProperties } from '../../src/client/encoded-properties.js';
 import { clientLimits, type ClientLimits } from '../../src/client/limits.js';
 import type { ClientObserver, ClientOptions } from '../../src/client/options.js';
+import { MADE_ROOM } from '../../src/client/states.js';
 import type { Packet } from '../../src/wire/packet.js';
-import { ascii, connack } from '../support/packets.js';
+import { ascii, connack, connack5, encodeProperties, type Properties } from '../support/packets.js';
 import { MemoryLink } from '../support/peer.js';
 
 /** What the application was told, in words, since it last looked. */
@@ -24,8 +26,8 @@ export class Notes implements ClientObserver {
     this.#told.push(`connected ${sessionPresent ? 'present' : 'new'}`);
   }
 
-  refused(returnCode: number): void {
-    this.#told.push(`refused ${returnCode}`);
+  refused(reasonCode: number): void {
+    this.#told.push(`refused ${reasonCode}`);
   }
 
   ended(reason: number): void {
@@ -44,20 +46,22 @@ export class Notes implements ClientObserver {
     return true;
   }
 
-  subscribed(bytes: Uint8Array, start: number, end: number, returnCode: number): void {
-    this.#told.push(`subscribed ${textOf(bytes, start, end)} ${returnCode}`);
+  subscribed(bytes: Uint8Array, start: number, end: number, reasonCode: number): void {
+    this.#told.push(`subscribed ${textOf(bytes, start, end)} ${reasonCode}`);
   }
 
-  unsubscribed(bytes: Uint8Array, start: number, end: number): void {
-    this.#told.push(`unsubscribed ${textOf(bytes, start, end)}`);
+  /** Reason codes but SUCCESS are noted. */
+  unsubscribed(bytes: Uint8Array, start: number, end: number, reasonCode: number): void {
+    this.#told.push(`unsubscribed ${textOf(bytes, start, end)}${reasonCode === 0 ? '' : ` ${reasonCode}`}`);
   }
 
-  delivered(handle: number): void {
-    this.#told.push(`delivered ${handle}`);
+  delivered(handle: number, reasonCode: number): void {
+    this.#told.push(`delivered ${handle}${reasonCode === 0 ? '' : ` ${reasonCode}`}`);
   }
 
-  dropped(handle: number): void {
-    this.#told.push(`dropped ${handle}`);
+  /** Reasons but that the queue was full. */
+  dropped(handle: number, reason: number): void {
+    this.#told.push(`dropped ${handle}${reason === MADE_ROOM ? '' : ` ${reason}`}`);
   }
 }
 
@@ -65,6 +69,12 @@ function textOf(bytes: Uint8Array, start: number, end: number): string {
   let text = '';
   for (let at = start; at < end; at++) text += String.fromCharCode(bytes[at]!);
   return text;
+}
+
+/** Properties as a client sends them in a packet of that type. */
+export function encoded(kind: number, properties: Properties): EncodedProperties {
+  const bytes = encodeProperties(properties);
+  return new EncodedProperties(kind, bytes.slice(bytes[0]! > 0x7f ? 2 : 1));
 }
 
 /** Small limits: a test sees a table full after a few steps. */
@@ -88,6 +98,7 @@ export class ScriptedBroker {
     this.client = new Client(smallClientLimits(limits), {
       open: () => {
         this.links.push(new MemoryLink());
+        this.link.protocolLevel = this.client.protocolLevel;
         return this.link;
       },
       random: () => 0xffff_ffff, wake: () => this.wakes++, protocolLevel: 4, clientId: ascii('salon'),
@@ -107,10 +118,11 @@ export class ScriptedBroker {
   }
 
   /** Opens and accepts, if need be after `connect`; returns what the client sent upon it. */
-  accept(sessionPresent = false): string[] {
+  accept(sessionPresent = false, properties: Properties = {}): string[] {
     this.client.connect();
     this.open();
-    return this.send(connack(sessionPresent));
+    const isLevel5 = this.client.protocolLevel === 5;
+    return this.send(isLevel5 ? connack5(sessionPresent, 0, properties) : connack(sessionPresent));
   }
 
   /** Sends the bytes, in pieces of `pieceBytes`; returns what the client sent in this turn. */

@@ -7,6 +7,7 @@ import { CONNECTED } from '../../src/client/states.js';
 import { Client } from '../../src/client/client.js';
 import { restoreSession } from '../../src/client/save.js';
 import { QueueFull } from '../../src/limits.js';
+import { LAST_PACKET_ID } from '../../src/session/deliveries.js';
 import { Random } from '../support/random.js';
 import { judgeAlive, judgeEnd, judgeIncoming, judgeOutgoing, judgeSubscriptions, type Injected } from './judge.js';
 import { World, type Setting } from './world.js';
@@ -66,6 +67,23 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
       queueQos0: random.chance(50), limits: smallOrNot(random) }),
     replaces: true, reentrant: false,
   },
+  '5.0, kept': {
+    setting: (random) => ({ protocolLevel: 5, keepAliveSeconds: random.pick([0, 2, 5]), queueQos0: random.chance(50),
+      limits: { ...smallOrNot(random), receiveMax: random.pick([1, 4, 16]), topicAliasMax: random.pick([0, 1, 8]) },
+      brokerLimits: { receiveMax: random.pick([1, 3, 16]), topicAliasMax: random.pick([0, 2, 8]) } }),
+    replaces: false, reentrant: false,
+  },
+  '5.0, full': {
+    setting: (random) => ({ protocolLevel: 5, keepAliveSeconds: random.pick([0, 2]), queueQos0: random.chance(50),
+      limits: { ...smallOrNot(random), queuedMax: random.between(2, 8), queueBytes: random.between(256, 512),
+        messageBlockBytes: random.pick([16, 32]), queueFull: random.pick(Object.values(QueueFull)) } }),
+    replaces: false, reentrant: false,
+  },
+  '5.0, lost and reentrant': {
+    setting: (random) => ({ protocolLevel: 5, clean: random.chance(40), keepAliveSeconds: random.pick([0, 3]),
+      queueQos0: random.chance(50), limits: { ...smallOrNot(random), subscriptionsMax: random.between(3, 16) } }),
+    replaces: true, reentrant: true,
+  },
   'lost, full and reentrant': {
     setting: (random) => ({ clean: random.chance(40), keepAliveSeconds: random.pick([0, 3]),
       queueQos0: random.chance(50), limits: { ...smallOrNot(random), queuedMax: random.between(2, 8),
@@ -118,7 +136,10 @@ class Scenario {
     const { application, random } = this.world;
     const fill = 'x'.repeat(random.below(random.chance(10) ? 200 : 20));
     const topic = `out/${random.below(3)}`;
-    const outcome = application.publish(topic, random.below(3), fill);
+    const qos = random.below(3);
+    const expirySeconds = this.world.setting.protocolLevel === 5 && random.chance(50) ?
+      random.pick([2, 5, 600, Infinity]) : undefined;
+    const outcome = application.publish(topic, qos, fill, false, expirySeconds);
     this.count(outcome < 0 ? `publish gives ${outcome}` : outcome === 0 ? 'published at once' : 'kept');
   }
 
@@ -213,7 +234,7 @@ class Scenario {
     const { world } = this;
     const { application, random } = world;
     const { deliveries } = world.client.memory; // as after a long life: identifiers begin anew soon
-    if (random.chance(30)) deliveries.lastPacketId[0] = deliveries.packetIdMax - random.below(8);
+    if (random.chance(30)) deliveries.queues[LAST_PACKET_ID] = deliveries.packetIdMax - random.below(8);
     application.subscribe('in/#', 2);
     if (random.chance(70)) world.connect();
     for (let step = 0; step < steps; step++) {

@@ -20,13 +20,36 @@ interface InUse {
 }
 
 class PacketReader {
+  readonly #level: number;
   #bytes: Uint8Array = new Uint8Array(0);
+  /** Topics by their aliases, level 5. */
+  readonly #aliases = new Map<string, string>();
+
+  /** Told of each topic that an alias stood for. */
+  readonly #shortened: () => void;
+
+  constructor(level: number, shortened: () => void) {
+    this.#level = level;
+    this.#shortened = shortened;
+  }
 
   take(bytes: Uint8Array): string[] {
     this.#bytes = concat(this.#bytes, bytes);
-    const { packets, used } = read(this.#bytes);
+    const { packets, used } = read(this.#bytes, this.#level);
     this.#bytes = this.#bytes.slice(used);
-    return packets;
+    return packets.map((words) => this.#plain(words));
+  }
+
+  /** A PUBLISH with its topic, whatever stands for it, and without properties. */
+  #plain(words: string): string {
+    if (this.#level < 5 || !words.startsWith('PUBLISH')) return words;
+    const { start, topic, payload, properties } = parts(words);
+    const alias = /\balias (\d+)/.exec(properties)?.[1];
+    const whole = topic !== '' ? topic : this.#aliases.get(alias ?? '');
+    if (topic === '') this.#shortened();
+    if (whole === undefined) throw new Error(`${words}: an alias for nothing [MQTT-3.3.2-7]`);
+    if (alias !== undefined) this.#aliases.set(alias, whole);
+    return `${start} ${whole} ${payload}`;
   }
 
   /** The identifier of a PUBLISH that has not come as a whole: one that is too large, and skipped. */
@@ -47,8 +70,8 @@ export class Watch {
   readonly seen: Record<string, number> = {};
   #connection = 0;
   #order = 0;
-  #written = new PacketReader();
-  #given = new PacketReader();
+  #written: PacketReader;
+  #given: PacketReader;
   /** Packets of this connection, and the order of the last PUBLISH. */
   #count = 0;
   #finished = false;
@@ -65,16 +88,29 @@ export class Watch {
   /** MQTT 3.1 does not tell whether a session is there: the one asked for is taken to be. */
   readonly #alwaysResumed: boolean;
 
-  constructor(inflightMax: number, alwaysResumed: boolean) {
+  readonly #level: number;
+
+  constructor(inflightMax: number, alwaysResumed: boolean, level = 4) {
     this.inflightMax = inflightMax;
+    this.#level = level;
+    this.#written = this.#reader('>');
+    this.#given = this.#reader('<');
     this.#alwaysResumed = alwaysResumed;
+  }
+
+  #reader(direction: string): PacketReader {
+    return new PacketReader(this.#level, () => this.#see(`${direction}alias`));
+  }
+
+  #see(name: string): void {
+    this.seen[name] = (this.seen[name] ?? 0) + 1;
   }
 
   /** The client has opened a link. */
   opened(): void {
     this.#connection++;
-    this.#written = new PacketReader();
-    this.#given = new PacketReader();
+    this.#written = this.#reader('>');
+    this.#given = this.#reader('<');
     this.#count = 0;
     this.#finished = false;
     this.#lastOrder = 0;
@@ -95,8 +131,7 @@ export class Watch {
   #note(direction: string, words: string): void {
     this.log.push(`${direction} ${words.length > 80 ? `${words.slice(0, 80)}…` : words}`);
     const kind = /^(PUBLISH q\d)(?: id\d+)?( dup)?/.exec(words);
-    const name = direction + (kind === null ? words.split(' ')[0]! : kind[1]! + (kind[2] ?? ''));
-    this.seen[name] = (this.seen[name] ?? 0) + 1;
+    this.#see(direction + (kind === null ? words.split(' ')[0]! : kind[1]! + (kind[2] ?? '')));
   }
 
   #judge(words: string): void {
@@ -190,7 +225,7 @@ export class Watch {
       const inUse = this.#inUse.get(id);
       if (name === 'CONNACK') {
         this.#resumed = this.#alwaysResumed || words.startsWith('CONNACK present');
-        if (!this.#resumed && words === 'CONNACK new 0') {
+        if (!this.#resumed && /^CONNACK new 0( |$)/.test(words)) {
           this.#inUse.clear();
           this.#sent.clear();
         }
@@ -210,15 +245,22 @@ export interface SeenPublish {
   dup: boolean;
   topic: string;
   payload: string;
-  /** All but DUP and identifier. */
+  /** Level 5, in braces; empty if there are none. */
+  properties: string;
+  /** All but DUP, identifier and properties. */
   message: string;
 }
 
-/** A PUBLISH in words; topics of these tests have no space. */
-export function parse(words: string): SeenPublish {
-  const found = /^PUBLISH q(\d)(?: id\d+)?( dup)?( retain)? (\S+) ([^]*)$/.exec(words);
+/** A PUBLISH in words; topics of these tests have no space, and their payloads no braces. */
+function parts(words: string): { start: string; topic: string; payload: string; properties: string } {
+  const found = /^(PUBLISH q\d(?: id\d+)?(?: dup)?(?: retain)?) (\S*) ([^{]*?)(?: (\{[^]*\}))?$/.exec(words);
   if (found === null) throw new Error(`not a PUBLISH: ${words}`);
-  const [, qos, dup, retain = '', topic, payload] = found;
-  return { qos: Number(qos), dup: dup !== undefined, topic: topic!, payload: payload!,
+  return { start: found[1]!, topic: found[2]!, payload: found[3]!, properties: found[4] ?? '' };
+}
+
+export function parse(words: string): SeenPublish {
+  const { start, topic, payload, properties } = parts(words);
+  const [, qos, dup, retain = ''] = /^PUBLISH q(\d)(?: id\d+)?( dup)?( retain)?$/.exec(start)!;
+  return { qos: Number(qos), dup: dup !== undefined, topic, payload, properties,
     message: `${qos}${retain} ${topic} ${payload}` };
 }

@@ -8,13 +8,14 @@ import { restoreSession, savedBytes, saveSession } from '../../src/client/save.j
 import { CLOSED, CONNECTED, LINK_LOST, OPENING } from '../../src/client/states.js';
 import type { Broker } from '../../src/broker/broker.js';
 import type { Limits } from '../../src/limits.js';
-import { LEVEL_3_1, NONE, RECEIVE_MAXIMUM_EXCEEDED } from '../../src/wire/codes.js';
+import { CONNECT, LEVEL_3_1, NONE, RECEIVE_MAXIMUM_EXCEEDED } from '../../src/wire/codes.js';
 import { checkInvariants } from '../support/invariants.js';
-import { ascii, puback, pubcomp, pubrec, subscribe } from '../support/packets.js';
+import { ascii, puback, pubcomp, pubrec, subscribe, subscribe5 } from '../support/packets.js';
 import { connected, makeBroker, type Peer } from '../support/peer.js';
 import { Random } from '../support/random.js';
 import { Application } from './application.js';
 import { checkClientInvariants } from './invariants.js';
+import { encoded } from './scripted-broker.js';
 import { parse, Watch, type SeenPublish } from './watch.js';
 import { Wire } from './wire.js';
 
@@ -73,7 +74,7 @@ export class World {
     this.#listener = this.#makeListener();
     this.client = this.#makeClient();
     this.watch = new Watch(this.client.limits.inflightMax,
-      this.setting.protocolLevel === LEVEL_3_1 && !this.setting.clean);
+      this.setting.protocolLevel === LEVEL_3_1 && !this.setting.clean, this.setting.protocolLevel);
     this.application.client = this.client;
     this.application.onEnded = (reason) => this.#ended(reason);
     this.client.tick(0);
@@ -86,8 +87,9 @@ export class World {
   }
 
   #makeListener(): Peer {
-    const listener = connected(this.broker, { clientId: 'listener' });
-    listener.send(subscribe(1, ['#', 2]));
+    const isLevel5 = this.setting.protocolLevel === 5; // so that it hears properties
+    const listener = connected(this.broker, { clientId: 'listener', ...(isLevel5 ? { level: 5, properties: {} } : {}) });
+    listener.send(isLevel5 ? subscribe5(1, {}, ['#', 2]) : subscribe(1, ['#', 2]));
     return listener;
   }
 
@@ -101,6 +103,8 @@ export class World {
       },
       protocolLevel, clientId: ascii('client'), cleanSession: clean, keepAliveSeconds, queueQos0,
       will: { topic: ascii('will'), payload: ascii('gone'), qos: 1, retain: false },
+      // The session lasts as it does in 3.1.1.
+      ...(protocolLevel === 5 && !clean ? { properties: encoded(CONNECT, { sessionExpiry: 0xffff_ffff }) } : {}),
       observer: this.application,
     });
   }
@@ -344,6 +348,6 @@ export class World {
     const { connections, deliveries } = this.broker.memory;
     const slot = this.wire?.slot ?? -1;
     const session = slot < 0 ? NONE : connections[slot]!.session;
-    return session !== NONE && deliveries.counts[session] === 0 && this.client.memory.subscriptions.pendingCount === 0;
+    return session !== NONE && deliveries.count(session) === 0 && this.client.memory.subscriptions.pendingCount === 0;
   }
 }

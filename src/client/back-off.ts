@@ -4,20 +4,20 @@
 import type { ClientLimits } from './limits.js';
 
 export class BackOff {
-  readonly #firstMs: number;
-  readonly #maxMs: number;
-  readonly #random: () => number;
+  private readonly firstMs: number;
+  private readonly maxMs: number;
+  private readonly random: () => number;
   /** The longest that the last wait could be; 0 at first. */
-  #lastMs = 0;
+  private lastMs = 0;
 
   constructor({ reconnectFirstMs, reconnectMaxMs }: ClientLimits, random: () => number) {
-    this.#firstMs = reconnectFirstMs;
-    this.#maxMs = reconnectMaxMs;
-    this.#random = random;
+    this.firstMs = reconnectFirstMs;
+    this.maxMs = reconnectMaxMs;
+    this.random = random;
   }
 
   reset(): void {
-    this.#lastMs = 0;
+    this.lastMs = 0;
   }
 
   /**
@@ -26,8 +26,8 @@ export class BackOff {
    * and over, counts as a failure.
    */
   next(connectedMs: number): number {
-    const doubledMs = Math.min(2 * this.#lastMs, this.#maxMs);
-    this.#lastMs = connectedMs >= doubledMs ? this.#firstMs : doubledMs;
-    return this.#lastMs * (0.5 + this.#random() / 0x2_0000_0000);
+    const doubledMs = Math.min(2 * this.lastMs, this.maxMs);
+    this.lastMs = connectedMs >= doubledMs ? this.firstMs : doubledMs;
+    return this.lastMs * (0.5 + this.random() / 0x2_0000_0000);
   }
 }

@@ -23,6 +23,8 @@ export const ESP8266_CLIENT_LIMITS: Readonly<ClientLimits> = Object.freeze({
   queueFull: QueueFull.DROP_OLDEST,
   inflightMax: 4,
   receiveMax: 4,
+  topicAliasMax: 0,
+  topicAliasBytes: 64,
   connectTimeoutMs: 10_000,
   pingTimeoutMs: 10_000,
   reconnectFirstMs: 1000,
@@ -42,4 +44,5 @@ export const ESP32_CLIENT_LIMITS: Readonly<ClientLimits> = Object.freeze({
   queueBytes: 400 * 64,
   inflightMax: 16,
   receiveMax: 16,
+  topicAliasMax: 4,
 });

@@ -8,12 +8,19 @@
 // after construction; what was taken into the queue leaves it acknowledged, or dropped and told.
 
 import type { Link } from '../link.js';
-import { ACCEPTED, DISCONNECT, NONE, PINGREQ } from '../wire/codes.js';
+import {
+  ACCEPTED, LEVEL_3_1_1, LEVEL_5, NONE, OK, PINGREQ, PROPERTY_COUNT, SUCCESS,
+} from '../wire/codes.js';
 import { EMPTY_PACKET_BYTES, encodeEmpty } from '../wire/encode.js';
 import { Packet } from '../wire/packet.js';
+import { acceptTerms, reauthenticate } from './authenticate.js';
 import { BackOff } from './back-off.js';
-import { connectPacketBytes, encodeConnectOf } from './connect.js';
+import {
+  connectPacketBytes, disconnectPacketBytes, encodeConnectOf, encodeDisconnectOf, mayFallBack,
+  sayWhy,
+} from './connect.js';
 import { ClientCounters } from './counters.js';
+import type { EncodedProperties } from './encoded-properties.js';
 import { GIVE_UP, KeepAlive, PING } from './keep-alive.js';
 import type { ClientLimits } from './limits.js';
 import { ClientMemory } from './memory.js';
@@ -26,6 +33,9 @@ import {
   PING_TIMEOUT, WAITING,
 } from './states.js';
 import { subscribe, unsubscribe } from './subscribe.js';
+import { Terms } from './terms.js';
+
+type Encoded = EncodedProperties | null;
 
 export class Client {
   readonly limits: ClientLimits;
@@ -33,26 +43,31 @@ export class Client {
   readonly memory: ClientMemory;
   readonly bytes: Uint8Array;
   readonly counters = new ClientCounters();
-  /** The packet being handled. */
-  readonly packet = new Packet();
-  readonly #receiver: Receiver;
+  /** The packet being handled, or the last one that was. */
+  readonly packet: Packet;
+  /** What there is to MQTT 5.0; null when the options ask for an earlier version. */
+  readonly terms: Terms | null;
+  /** The version in use: that of the options, or 3.1.1 after falling back to it. */
+  protocolLevel: number;
+  private readonly receiver: Receiver;
   state = CLOSED;
   /** Something may wait to be transmitted, which `flush` does. */
   waiting = false;
   link: Link | null = null;
-  #dirty = false;
-  #lastTickMs = NaN;
+  /** Whether `flush` has something to do; for others to read. */
+  dirty = false;
+  private lastTickMs = NaN;
   /** Since the first tick of this state, or, in CLOSING, since the link took bytes. */
-  #stateMs = 0;
-  #stateIsNew = true;
+  private stateMs = 0;
+  private stateIsNew = true;
   /** The wait before the next attempt. */
-  #delayMs = 0;
-  readonly #backOff: BackOff;
-  readonly #keepAlive: KeepAlive;
+  private delayMs = 0;
+  private readonly backOff: BackOff;
+  private readonly keepAlive: KeepAlive;
   /** A CONNECT was not answered: the broker may have begun a session that we do not know of. */
-  #sessionUnsure = false;
+  private sessionUnsure = false;
   /** DISCONNECT is in the outbox. */
-  #saidGoodbye = false;
+  private saidGoodbye = false;
 
   /**
    * Throws RangeError for limits that contradict each other, as `checkClientLimits` does, and for
@@ -62,12 +77,15 @@ export class Client {
     this.limits = limits;
     checkConnectOptions(options);
     this.options = options;
+    this.protocolLevel = options.protocolLevel;
+    this.terms = options.protocolLevel === LEVEL_5 ? new Terms(limits, options) : null;
+    this.packet = new Packet(null, new Int32Array(this.terms === null ? 0 : PROPERTY_COUNT));
     this.memory = new ClientMemory(limits);
     this.bytes = this.memory.bytes;
-    this.#receiver = new Receiver(this);
-    this.#backOff = new BackOff(limits, options.random);
-    this.#keepAlive = new KeepAlive(options.keepAliveSeconds * 1000, limits.pingTimeoutMs);
-    const byteCount = connectPacketBytes(options);
+    this.receiver = new Receiver(this);
+    this.backOff = new BackOff(limits, options.random);
+    this.keepAlive = new KeepAlive(limits.pingTimeoutMs);
+    const byteCount = connectPacketBytes(this);
     if (byteCount > limits.packetBytesMax) {
       throw new RangeError(`CONNECT takes ${byteCount} bytes with this identifier, will and ` +
         `login, more than packetBytesMax, which is ${limits.packetBytesMax}`);
@@ -78,82 +96,75 @@ export class Client {
 
   /** Opens a link, and again whenever it is lost, until `disconnect`. Idempotent. */
   connect(): void {
-    if (this.state === CLOSING) this.#closeLink(false);
+    if (this.state === CLOSING) this.closeLink(false);
     if (this.state !== CLOSED) return;
-    this.#backOff.reset();
-    this.#open();
+    this.protocolLevel = this.options.protocolLevel;
+    if (this.terms !== null) this.terms.resumes = false;
+    this.backOff.reset();
+    this.open();
   }
 
-  /**
-   * Publishes: topic and payload are copied, QoS is 0 to 2. Returns OK when a QoS 0 message is on
-   * its way; a handle > 0 when the message is kept until the broker has it, which
-   * `observer.delivered` tells; or why it was not taken: TOPIC_NAME_INVALID, MALFORMED (not UTF-8),
-   * TOO_LARGE, PROTOCOL_ERROR (another QoS), QUOTA_EXCEEDED (the queue is full), SERVER_UNAVAILABLE
-   * (QoS 0, which is not kept, and no broker).
-   */
-  publish(topic: Uint8Array, payload: Uint8Array, qos: number, retain: boolean): number {
-    return publish(this, topic, payload, qos, retain);
+  /** As `publish` of outgoing.ts. */
+  publish(
+    topic: Uint8Array, payload: Uint8Array, qos: number, retain: boolean,
+    properties: Encoded = null,
+  ): number {
+    return publish(this, topic, payload, qos, retain, properties);
   }
 
-  /**
-   * Asks for messages that match `filter`, at QoS 0 to 2; again with every new session. Returns OK,
-   * TOPIC_FILTER_INVALID, MALFORMED, TOO_LARGE, PROTOCOL_ERROR (another QoS) or QUOTA_EXCEEDED.
-   */
-  subscribe(filter: Uint8Array, qos: number): number {
-    return subscribe(this, filter, qos);
+  /** As `subscribe` of subscribe.ts. */
+  subscribe(filter: Uint8Array, options: number, properties: Encoded = null): number {
+    return subscribe(this, filter, options, properties);
   }
 
   /** The reverse, also for a filter that a session kept from earlier. Returns as `subscribe`. */
-  unsubscribe(filter: Uint8Array): number {
-    return unsubscribe(this, filter);
+  unsubscribe(filter: Uint8Array, properties: Encoded = null): number {
+    return unsubscribe(this, filter, properties);
+  }
+
+  /** As `reauthenticate` of authenticate.ts. */
+  reauthenticate(data: Uint8Array): number {
+    return reauthenticate(this, data);
   }
 
   /** Messages that wait for the broker or its acknowledgement. */
   get waitingCount(): number {
-    return this.memory.deliveries.counts[0];
+    return this.memory.deliveries.count(0);
   }
 
   /** Takes up reading after `observer.message` answered false. */
   resume(): void {
-    this.#receiver.resume(APPLICATION);
+    this.receiver.resume(APPLICATION);
   }
 
   /**
    * Ends the connection with DISCONNECT, after what is in the outbox, and opens no other. What was
    * not acknowledged stays kept. `observer.closed` tells when it is done, which may be at once;
-   * nothing is told when there was nothing to end.
+   * nothing is told when there was nothing to end. DISCONNECT of MQTT 5.0 has that reason code,
+   * SUCCESS or DISCONNECT_WITH_WILL, and the properties, if the broker takes as much.
    */
-  disconnect(): void {
+  disconnect(reasonCode = SUCCESS, properties: Encoded = null): void {
     if (this.state === CLOSED || this.state === CLOSING) return;
+    this.terms?.sayGoodbye(reasonCode, properties);
     if (this.state !== CONNECTED) {
-      this.#closeLink(false);
+      this.closeLink(false);
       return;
     }
     if (this.waiting) transmitWaiting(this);
     if (this.state !== CONNECTED) return; // it was called again from what that told
-    this.#enter(CLOSING);
-    this.#flushLink();
+    this.enter(CLOSING);
+    this.flushLink();
   }
 
-  /** Bytes that `save` writes now. */
+  /** What must outlive a power-off, as bytes: as the functions of save.ts. */
   get savedBytes(): number {
     return savedBytes(this);
   }
 
-  /**
-   * Writes what must outlive a power-off (the queue, what is in flight, QoS 2 messages taken) to
-   * the start of `target`; returns its size, or QUOTA_EXCEEDED when `target` is too short.
-   */
   save(target: Uint8Array): number {
     return saveSession(this, target);
   }
 
-  /**
-   * Takes that up, before `connect`. Returns OK, or why not, and then nothing has changed:
-   * MALFORMED (damaged), CLIENT_IDENTIFIER_NOT_VALID (another's), QUOTA_EXCEEDED (more than the
-   * limits allow),
-   * PROTOCOL_ERROR (this client was used already).
-   */
   restore(source: Uint8Array): number {
     return restoreSession(this, source);
   }
@@ -167,45 +178,40 @@ export class Client {
 
   /** and how many of them there is room for. 0 while reading is stopped. */
   get room(): number {
-    return this.#receiver.room;
+    return this.receiver.room;
   }
 
   /** The link is open. */
   opened(): void {
     if (this.state !== OPENING) return;
-    this.#enter(CONNECTING);
-    const at = this.memory.outbox.reserve(connectPacketBytes(this.options));
-    this.sent(encodeConnectOf(this.options, this.bytes, at)); // [MQTT-3.1.0-1]
+    this.enter(CONNECTING);
+    const at = this.memory.outbox.reserve(connectPacketBytes(this));
+    this.sent(encodeConnectOf(this, at)); // [MQTT-3.1.0-1]
   }
 
   /** The platform has put `byteCount` bytes at `receiveStart`: at most `room`. */
   received(byteCount: number): void {
     if (this.state !== CONNECTED && this.state !== CONNECTING) return;
-    this.#receiver.received(byteCount);
+    this.receiver.received(byteCount);
   }
 
   /** The link takes bytes again. */
   writable(): void {
-    this.#flushLink();
-    this.#receiver.resume(OWN_OUTBOX);
+    this.flushLink();
+    this.receiver.resume(OWN_OUTBOX);
   }
 
   /** The link is lost, or could not be opened. The platform closes it. */
   disconnected(): void {
     if (this.link === null) return;
-    if (this.state === CLOSING) this.#closeLink(false);
+    if (this.state === CLOSING) this.closeLink(false);
     else this.lose(LINK_LOST);
-  }
-
-  /** Whether `flush` has something to do. */
-  get dirty(): boolean {
-    return this.#dirty;
   }
 
   /** Hands what was encoded in this turn to the link, in one write. */
   flush(): void {
-    this.#dirty = false;
-    this.#flushLink();
+    this.dirty = false;
+    this.flushLink();
   }
 
   /**
@@ -213,23 +219,24 @@ export class Client {
    * platform that was asleep itself counts little of that time: its peer could not be heard.
    */
   tick(nowMs: number): void {
-    const elapsedMs = nowMs >= this.#lastTickMs ? nowMs - this.#lastTickMs : 0;
-    this.#lastTickMs = nowMs;
-    if (this.#stateIsNew) this.#stateIsNew = false; // since when, nobody knows
-    else this.#stateMs += elapsedMs;
+    const elapsedMs = nowMs >= this.lastTickMs ? nowMs - this.lastTickMs : 0;
+    this.lastTickMs = nowMs;
+    if (this.terms !== null) this.terms.clockMs += elapsedMs;
+    if (this.stateIsNew) this.stateIsNew = false; // since when, nobody knows
+    else this.stateMs += elapsedMs;
     switch (this.state) {
       case WAITING:
-        if (this.#stateMs >= this.#delayMs) this.#open();
+        if (this.stateMs >= this.delayMs) this.open();
         break;
       case OPENING:
       case CONNECTING:
-        if (this.#stateMs >= this.limits.connectTimeoutMs) this.lose(CONNECT_TIMEOUT);
+        if (this.stateMs >= this.limits.connectTimeoutMs) this.lose(CONNECT_TIMEOUT);
         break;
       case CONNECTED:
-        this.#age(elapsedMs);
+        this.age(elapsedMs);
         break;
       case CLOSING:
-        if (this.#stateMs >= this.limits.pingTimeoutMs) this.#closeLink(false);
+        if (this.stateMs >= this.limits.pingTimeoutMs) this.closeLink(false);
         break;
     }
   }
@@ -249,124 +256,138 @@ export class Client {
     const outbox = this.memory.outbox;
     const at = outbox.reserve(byteCount);
     if (at !== NONE || this.link === null) return at;
-    this.#write(this.link);
+    this.write(this.link);
     return outbox.reserve(byteCount);
   }
 
   /** A packet was written into the outbox, up to `end`: it goes out with the next flush. */
   sent(end: number): void {
     this.memory.outbox.commit(end);
-    if (!this.#dirty) this.#wakeUp();
+    if (!this.dirty) this.wakeUp();
   }
 
   /** Something was kept that may be transmitted: it goes out with the next flush. */
   transmitSoon(): void {
     if (this.state !== CONNECTED) return;
     this.waiting = true;
-    if (!this.#dirty) this.#wakeUp();
+    if (!this.dirty) this.wakeUp();
   }
 
-  #wakeUp(): void {
-    this.#dirty = true;
+  private wakeUp(): void {
+    this.dirty = true;
     this.options.wake();
   }
 
-  #write(link: Link): void {
+  private write(link: Link): void {
     if (this.memory.outbox.flush(link) === 0) return;
-    this.#keepAlive.sent();
-    if (this.state === CLOSING) this.#stateMs = 0;
+    this.keepAlive.sent();
+    if (this.state === CLOSING) this.stateMs = 0;
   }
 
-  #flushLink(): void {
+  private flushLink(): void {
     if (this.waiting && this.state === CONNECTED) transmitWaiting(this);
     const link = this.link;
     if (link === null) return;
     const outbox = this.memory.outbox;
-    this.#write(link);
+    this.write(link);
     if (this.state !== CLOSING || outbox.byteCount > 0) return;
-    if (!this.#saidGoodbye) {
-      this.#saidGoodbye = true;
-      const at = outbox.reserve(EMPTY_PACKET_BYTES);
-      outbox.commit(encodeEmpty(this.bytes, at, DISCONNECT)); // the last packet [MQTT-3.14.4-2]
-      this.#write(link);
+    if (!this.saidGoodbye) {
+      this.saidGoodbye = true;
+      const at = outbox.reserve(disconnectPacketBytes(this));
+      outbox.commit(encodeDisconnectOf(this, at)); // the last packet [MQTT-3.14.4-2]
+      this.write(link);
     }
-    if (outbox.byteCount === 0) this.#closeLink(true);
+    if (outbox.byteCount === 0) this.closeLink(true);
   }
 
-  #enter(state: number): void {
+  private enter(state: number): void {
     this.state = state;
-    this.#stateMs = 0;
-    this.#stateIsNew = true;
+    this.stateMs = 0;
+    this.stateIsNew = true;
   }
 
-  #open(): void {
-    this.#enter(OPENING);
+  private open(): void {
+    this.enter(OPENING);
     this.link = this.options.open();
   }
 
   /** Forgets the link and what belonged to it alone. */
-  #leaveLink(): void {
+  private leaveLink(): void {
     const link = this.link;
     this.link = null;
-    if (this.state === CONNECTING) this.#sessionUnsure = true;
-    this.#receiver.reset();
+    if (this.state === CONNECTING) this.sessionUnsure = true;
+    this.receiver.reset();
     this.memory.outbox.clear();
     this.memory.subscriptions.interrupted();
-    this.#saidGoodbye = false;
+    this.saidGoodbye = false;
     this.waiting = false;
-    this.#dirty = false;
+    this.dirty = false;
     if (link !== null) link.close();
   }
 
-  #closeLink(complete: boolean): void {
-    this.#leaveLink();
-    this.#enter(CLOSED);
+  private closeLink(complete: boolean): void {
+    this.leaveLink();
+    this.enter(CLOSED);
     this.options.observer.closed(complete);
   }
 
   /** Bytes have come from the broker. */
   heard(): void {
-    this.#keepAlive.heard();
+    this.keepAlive.heard();
   }
 
-  /** CONNACK has come: the broker accepts, or not. */
-  answered(returnCode: number, sessionPresent: boolean): void {
+  /** CONNACK has come: the broker accepts, or not. OK, or a refusal of ours. */
+  answered(reasonCode: number, sessionPresent: boolean): number {
     const observer = this.options.observer;
-    if (returnCode !== ACCEPTED) {
+    if (reasonCode !== ACCEPTED) {
       this.counters.refused++;
-      observer.refused(returnCode);
+      if (mayFallBack(this, reasonCode)) {
+        this.leaveLink();
+        this.protocolLevel = LEVEL_3_1_1;
+        this.open();
+        return OK;
+      }
+      observer.refused(reasonCode);
       if (this.state === CONNECTING) this.lose(CONNECT_REFUSED);
-      return;
+      return OK;
     }
     // Still CONNECTING: what the application says meanwhile is kept. It may also end it all.
-    if (sessionPresent) resumeSession(this, this.#sessionUnsure);
-    else startSession(this);
-    if (this.state !== CONNECTING) return;
-    this.#sessionUnsure = false;
-    this.#enter(CONNECTED);
-    this.#keepAlive.reset();
+    const outcome = acceptTerms(this);
+    if (outcome !== OK || this.state !== CONNECTING) return outcome;
+    const terms = this.protocolLevel === LEVEL_5 ? this.terms : null;
+    const receiveMaximum = terms === null ? this.limits.inflightMax : terms.receiveMax;
+    if (sessionPresent) resumeSession(this, this.sessionUnsure, receiveMaximum);
+    else startSession(this, receiveMaximum);
+    if (this.state !== CONNECTING) return OK;
+    this.sessionUnsure = false;
+    this.enter(CONNECTED);
+    this.keepAlive.reset(terms === null ? this.options.keepAliveSeconds : terms.keepAliveSeconds);
     this.transmitSoon();
     observer.connected(sessionPresent);
+    return OK;
   }
 
   /** The connection or the attempt has ended: waits before the next. */
   lose(reason: number): void {
     // What came before the error is acknowledged, so that it does not come again and again.
-    if (reason < 0 && this.link !== null) this.#write(this.link);
-    this.#delayMs = this.#backOff.next(this.state === CONNECTED ? this.#stateMs : 0);
-    this.#leaveLink();
-    this.#enter(WAITING);
+    if (reason < 0 && this.link !== null) {
+      if (this.state === CONNECTED && this.protocolLevel === LEVEL_5) sayWhy(this, reason);
+      this.write(this.link);
+    }
+    this.delayMs = this.backOff.next(this.state === CONNECTED ? this.stateMs : 0);
+    this.leaveLink();
+    this.enter(WAITING);
     this.counters.connectionsLost++;
     this.options.observer.ended(reason);
   }
 
-  #age(elapsedMs: number): void {
-    const due = this.#keepAlive.age(elapsedMs, this.#receiver.isReading);
+  private age(elapsedMs: number): void {
+    const due = this.keepAlive.age(elapsedMs, this.receiver.isReading);
     if (due === GIVE_UP) this.lose(PING_TIMEOUT);
     if (due !== PING) return;
     const at = this.reserveAnswer(EMPTY_PACKET_BYTES);
     if (at === NONE) return;
     this.sent(encodeEmpty(this.bytes, at, PINGREQ));
-    this.#keepAlive.asked();
+    this.keepAlive.asked();
   }
 }

@@ -9,6 +9,9 @@ export class ClientCounters {
   /** Kept messages that made room for others, and new ones that a full queue refused. */
   droppedOld = 0;
   droppedNew = 0;
+  /** Those that expired while they waited, and those that the broker did not take. */
+  droppedExpired = 0;
+  droppedRefused = 0;
   /** Messages from the broker larger than `packetBytesMax`: skipped and acknowledged. */
   skippedTooLarge = 0;
   /** Connections and attempts that ended without being asked to. */

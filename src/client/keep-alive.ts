@@ -10,39 +10,40 @@ export const GIVE_UP = 2;
 const NOT_WAITING = -1;
 
 export class KeepAlive {
-  readonly #quietMaxMs: number;
-  readonly #timeoutMs: number;
+  private quietMaxMs = 0;
+  private readonly timeoutMs: number;
   /** Since something was sent, since something came, and since PINGREQ or NOT_WAITING. */
-  #quietOutMs = 0;
-  #quietInMs = 0;
-  #waitingMs = NOT_WAITING;
+  private quietOutMs = 0;
+  private quietInMs = 0;
+  private waitingMs = NOT_WAITING;
 
-  /** `keepAliveMs` 0 is none; `timeoutMs` is how long an answer may take. */
-  constructor(keepAliveMs: number, timeoutMs: number) {
-    this.#quietMaxMs = keepAliveMs === 0 ? Infinity : keepAliveMs - Math.min(1000, keepAliveMs / 2);
-    this.#timeoutMs = timeoutMs;
+  /** `timeoutMs` is how long an answer may take. */
+  constructor(timeoutMs: number) {
+    this.timeoutMs = timeoutMs;
   }
 
-  /** A connection begins. */
-  reset(): void {
+  /** A connection begins; 0 is no keep-alive. */
+  reset(keepAliveSeconds: number): void {
+    const keepAliveMs = keepAliveSeconds * 1000;
+    this.quietMaxMs = keepAliveMs === 0 ? Infinity : keepAliveMs - Math.min(1000, keepAliveMs / 2);
     this.sent();
     this.heard();
   }
 
   /** Bytes were handed to the link. */
   sent(): void {
-    this.#quietOutMs = 0;
+    this.quietOutMs = 0;
   }
 
   /** Bytes came: whatever they are, the broker lives. */
   heard(): void {
-    this.#quietInMs = 0;
-    this.#waitingMs = NOT_WAITING;
+    this.quietInMs = 0;
+    this.waitingMs = NOT_WAITING;
   }
 
   /** PINGREQ is on its way. */
   asked(): void {
-    this.#waitingMs = 0;
+    this.waitingMs = 0;
   }
 
   /**
@@ -51,15 +52,15 @@ export class KeepAlive {
    * the application wants no message now, cannot miss the broker.
    */
   age(elapsedMs: number, isReading: boolean): number {
-    this.#quietOutMs += elapsedMs;
-    this.#quietInMs += elapsedMs;
+    this.quietOutMs += elapsedMs;
+    this.quietInMs += elapsedMs;
     if (!isReading) this.heard();
-    if (this.#quietOutMs >= this.#quietMaxMs + this.#timeoutMs) return GIVE_UP;
-    if (this.#waitingMs !== NOT_WAITING) {
-      this.#waitingMs += elapsedMs;
-      return this.#waitingMs >= this.#timeoutMs ? GIVE_UP : NOTHING;
+    if (this.quietOutMs >= this.quietMaxMs + this.timeoutMs) return GIVE_UP;
+    if (this.waitingMs !== NOT_WAITING) {
+      this.waitingMs += elapsedMs;
+      return this.waitingMs >= this.timeoutMs ? GIVE_UP : NOTHING;
     }
-    return this.#quietOutMs >= this.#quietMaxMs || this.#quietInMs >= this.#quietMaxMs ?
+    return this.quietOutMs >= this.quietMaxMs || this.quietInMs >= this.quietMaxMs ?
       PING :
       NOTHING;
   }

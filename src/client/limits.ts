@@ -3,7 +3,8 @@
 
 import { between, BYTES_MAX, checkValues, QueueFull } from '../limits.js';
 import {
-  cellBytes, deliveriesBytes, indexBytes, packetIdsBytes, storeBytes, sum, tableBytes,
+  cellBytes, deliveriesBytes, deliveryCellMax, indexBytes, packetIdsBytes, storeBytes, sum,
+  tableBytes,
 } from '../table-bytes.js';
 import { SHORT_PACKET_BYTES } from '../wire/encode.js';
 
@@ -17,8 +18,8 @@ export interface ClientLimits {
   /** Bytes of the outbox: a packet, and room for acknowledgements. */
   outboxBytes: number;
   /**
-   * Of these, what only acknowledgements may use, 4 bytes each: with room for all that are due at
-   * once, client and broker never wait for each other to read.
+   * Of these, what only acknowledgements may use, 4 bytes each, 5 with a reason: with room for all
+   * that are due at once, client and broker never wait for each other to read.
    */
   acknowledgementBytes: number;
 
@@ -39,8 +40,15 @@ export interface ClientLimits {
    * not tell what a broker bears; Mosquitto, as it comes, cuts who has more than 20 of QoS 2.
    */
   inflightMax: number;
-  /** QoS 2 messages the broker may have sent without PUBREL, 1 to 65,535. */
+  /**
+   * QoS 2 messages the broker may have sent without PUBREL, 1 to 65,535; in MQTT 5.0 it is told.
+   */
   receiveMax: number;
+
+  /** Topics that numbers may stand for in MQTT 5.0, in each direction; 0 is none. */
+  topicAliasMax: number;
+  /** Bytes of such a topic. */
+  topicAliasBytes: number;
 
   /** How long a link may take to open and the broker to accept. */
   connectTimeoutMs: number;
@@ -77,6 +85,8 @@ export function clientLimits(given: Partial<ClientLimits> = {}): ClientLimits {
     queueFull: QueueFull.REFUSE_NEW,
     inflightMax: 20,
     receiveMax: 1024,
+    topicAliasMax: 10,
+    topicAliasBytes: 256,
     connectTimeoutMs: 10_000,
     pingTimeoutMs: 10_000,
     reconnectFirstMs: 1000,
@@ -89,11 +99,13 @@ export function clientLimits(given: Partial<ClientLimits> = {}): ClientLimits {
 
 /** Throws RangeError, naming the numbers, when limits are out of range or contradict each other. */
 export function checkClientLimits(limits: ClientLimits): void {
-  checkValues(limits, ['stagingBytes']);
+  checkValues(limits, ['stagingBytes', 'topicAliasMax']);
   between(limits, 'packetBytesMax', 64, 0x0fffffff + 5);
   between(limits, 'subscriptionsMax', 1, 0x7fff);
   between(limits, 'inflightMax', 1, 0xffff - limits.subscriptionsMax);
   between(limits, 'receiveMax', 1, 0xffff);
+  between(limits, 'topicAliasMax', 0, 0xffff);
+  between(limits, 'topicAliasBytes', 1, 0xffff);
   between(limits, 'inboxBytes', limits.packetBytesMax, BYTES_MAX);
   between(limits, 'acknowledgementBytes', SHORT_PACKET_BYTES, BYTES_MAX);
   between(limits, 'outboxBytes', limits.packetBytesMax + limits.acknowledgementBytes, BYTES_MAX);
@@ -116,6 +128,12 @@ export function queueBlocks(limits: ClientLimits): number {
   return Math.floor(limits.queueBytes / limits.messageBlockBytes);
 }
 
+/** The largest number in a record of the queue. */
+export function queueCellMax(limits: ClientLimits): number {
+  return deliveryCellMax(
+    limits.queuedMax, queueBlocks(limits), limits.queueBytes, limits.inflightMax);
+}
+
 export function filterBlocks(limits: ClientLimits): number {
   return Math.floor(limits.filterBytes / FILTER_BLOCK_BYTES);
 }
@@ -134,6 +152,7 @@ export function clientByteBudget(limits: ClientLimits) {
     outbox: limits.outboxBytes,
     /** A message or filter laid out flat on its way into the store. */
     scratch: limits.packetBytesMax,
+    topicAliases: 2 * limits.topicAliasMax * (2 + limits.topicAliasBytes),
     filters: filters * FILTER_BLOCK_BYTES,
     queuedMessages: blocks * limits.messageBlockBytes,
   };
@@ -142,7 +161,7 @@ export function clientByteBudget(limits: ClientLimits) {
     subscriptions: tableBytes(filters, indexBytes(filters)) + tableBytes(limits.subscriptionsMax,
       indexBytes(filters), cellBytes(limits.packetBytesMax), 1, 1, 1),
     messages: storeBytes(blocks, limits.packetBytesMax, 2),
-    deliveries: deliveriesBytes(limits.queuedMax, blocks, 1, limits.queueBytes),
+    deliveries: deliveriesBytes(limits.queuedMax, 1, queueCellMax(limits)),
     packetIds: packetIdsBytes(1, limits.receiveMax),
   };
   const memory = sum(memoryLines);

@@ -1,7 +1,7 @@
 // Everything a client ever allocates, made here once from its limits: one buffer for all bytes, and
 // one for the columns of all tables.
 //
-//   bytes:  inbox | staging | outbox | scratch | filters | queued messages
+//   bytes:  inbox | staging | outbox | scratch | topic aliases | filters | queued messages
 
 import { Columns } from '../session/columns.js';
 import { Deliveries } from '../session/deliveries.js';
@@ -9,8 +9,10 @@ import { Inbox } from '../session/inbox.js';
 import { MessageStore } from '../session/messages.js';
 import { Outbox, OutboxRegions } from '../session/outbox.js';
 import { PacketIdSets } from '../session/packet-ids.js';
+import { TopicAliases } from '../session/topic-aliases.js';
 import {
-  checkClientLimits, clientByteBudget, filterBlocks, queueBlocks, type ClientLimits,
+  checkClientLimits, clientByteBudget, filterBlocks, queueBlocks, queueCellMax,
+  type ClientLimits,
 } from './limits.js';
 import { Subscriptions } from './subscriptions.js';
 
@@ -23,6 +25,8 @@ export class ClientMemory {
   readonly outbox: Outbox;
   readonly subscriptions: Subscriptions;
   readonly queued: MessageStore;
+  /** For one connection, number 0. */
+  readonly aliases: TopicAliases;
   /** One queue, number 0. */
   readonly deliveries: Deliveries;
   /** QoS 2 messages taken and not released by the broker; one set, number 0. */
@@ -42,6 +46,8 @@ export class ClientMemory {
     this.outbox = new Outbox(
       new OutboxRegions(bytes, outboxStart, limits.outboxBytes, 1, columns));
     this.scratchStart = region(memoryLines.scratch);
+    this.aliases = new TopicAliases(
+      bytes, region(memoryLines.topicAliases), limits.topicAliasMax, limits.topicAliasBytes);
     const filterStart = region(memoryLines.filters);
     const queuedBase = region(memoryLines.queuedMessages);
 
@@ -54,7 +60,7 @@ export class ClientMemory {
       columns);
     this.packetIds = new PacketIdSets(1, limits.receiveMax, columns);
     this.deliveries = new Deliveries(
-      this.queued, 1, limits.queuedMax, limits.queueBytes, limits.inflightMax, packetIdMax,
+      this.queued, 1, limits.queuedMax, limits.inflightMax, packetIdMax, queueCellMax(limits),
       columns);
   }
 }

@@ -14,7 +14,8 @@ export const CONNECTED = 4;
 export const CLOSING = 5;
 
 /**
- * Why a connection or an attempt ended; what the broker sent that it must not is told as the
+ * Why a connection or an attempt ended. A broker of MQTT 5.0 may say so by DISCONNECT: then it is
+ * the reason code of that, 0x80 or more. What the broker sent that it must not is told as the
  * negative outcome of decoding it (codes.ts).
  */
 export const LINK_LOST = 1;
@@ -24,3 +25,10 @@ export const CONNECT_TIMEOUT = 2;
 export const PING_TIMEOUT = 3;
 /** CONNACK said no. */
 export const CONNECT_REFUSED = 4;
+/** The broker said DISCONNECT, and nothing was wrong. */
+export const BROKER_ENDED = 5;
+
+/** Why a kept message was dropped, when no reason code says it: its expiry interval is over. */
+export const EXPIRED = 6;
+/** The same: it was the oldest, or one of the same topic, when another one needed room. */
+export const MADE_ROOM = 7;

@@ -85,28 +85,29 @@ export class SensorNode<Client extends NodeClient = MqttClient> {
   /** Messages that a full queue dropped for newer ones. */
   droppedCount = 0;
 
-  readonly #sensor: SensorNodeOptions['sensor'];
-  readonly #observer: SensorNodeObserver;
-  readonly #intervalMs: number;
-  readonly #staleMs: number;
-  readonly #temperature: Quantity;
-  readonly #humidity: Quantity;
-  readonly #stateTopic: Uint8Array;
-  readonly #online = encodeText(ONLINE);
-  readonly #offline = encodeText(OFFLINE);
+  private readonly sensor: SensorNodeOptions['sensor'];
+  private readonly observer: SensorNodeObserver;
+  private readonly intervalMs: number;
+  private readonly staleMs: number;
+  private readonly temperature: Quantity;
+  private readonly humidity: Quantity;
+  private readonly decimal = new Decimal();
+  private readonly stateTopic: Uint8Array;
+  private readonly online = encodeText(ONLINE);
+  private readonly offline = encodeText(OFFLINE);
 
-  #nowMs = 0;
-  #started = false;
-  #nextAtMs = 0;
-  #readAtMs = 0;
+  private nowMs = 0;
+  private started = false;
+  private nextAtMs = 0;
+  private readAtMs = 0;
   /** What `etat` should say, and what it was made to say since the last connection. */
-  #state = UNDECIDED;
-  #announced = UNDECIDED;
-  #connected = false;
-  #closing = false;
-  #closeAtMs = 0;
+  private state = UNDECIDED;
+  private announced = UNDECIDED;
+  private connected = false;
+  private closing = false;
+  private closeAtMs = 0;
   /** The last hors-ligne, for whose acknowledgement `close` waits. */
-  #goodbye = 0;
+  private goodbye = 0;
 
   /** Throws RangeError when the piece or a time cannot be, and what `client` throws. */
   constructor(options: SensorNodeOptions<Client>) {
@@ -121,54 +122,54 @@ export class SensorNode<Client extends NodeClient = MqttClient> {
     const topic = `${HOUSE_LEVEL}/${piece}/`;
     const stateTopic = topic + STATE_LEVEL;
     this.piece = piece;
-    this.#sensor = options.sensor;
-    this.#observer = options.observer ?? {};
-    this.#intervalMs = intervalMs;
-    this.#staleMs = staleMs;
-    this.#temperature = new Quantity(topic + TEMPERATURE_LEVEL, changeTenths, heartbeatMs);
-    this.#humidity = new Quantity(topic + HUMIDITY_LEVEL, changeTenths, heartbeatMs);
-    this.#stateTopic = encodeText(stateTopic);
+    this.sensor = options.sensor;
+    this.observer = options.observer ?? {};
+    this.intervalMs = intervalMs;
+    this.staleMs = staleMs;
+    this.temperature = new Quantity(topic + TEMPERATURE_LEVEL, changeTenths, heartbeatMs);
+    this.humidity = new Quantity(topic + HUMIDITY_LEVEL, changeTenths, heartbeatMs);
+    this.stateTopic = encodeText(stateTopic);
     this.client = options.client({
       id: `${HOUSE_LEVEL}-${piece}`,
       will: { topic: stateTopic, message: OFFLINE, QoS: 1, retain: true },
       onConnected: (sessionPresent) => {
-        this.#connected = true;
+        this.connected = true;
         // This broker may be another one, or have lost what it retained.
-        this.#temperature.forget();
-        this.#humidity.forget();
-        this.#observer.connected?.(sessionPresent);
+        this.temperature.forget();
+        this.humidity.forget();
+        this.observer.connected?.(sessionPresent);
         // `etat` follows with the next tick, when what waited has begun to leave a full queue.
       },
       onDisconnected: (reason, error) => {
-        this.#connected = false;
-        this.#announced = UNDECIDED;
-        this.#observer.disconnected?.(reason, error);
-        if (this.#closing) this.client.close();
+        this.connected = false;
+        this.announced = UNDECIDED;
+        this.observer.disconnected?.(reason, error);
+        if (this.closing) this.client.close();
       },
       onDelivered: (handle) => {
-        if (this.#closing && handle === this.#goodbye) this.client.close();
+        if (this.closing && handle === this.goodbye) this.client.close();
       },
       onDropped: () => {
         this.droppedCount++;
       },
       onClosed: () => {
-        this.#connected = false;
-        this.#observer.closed?.();
+        this.connected = false;
+        this.observer.closed?.();
       },
     });
   }
 
   /** Lets the time be `nowMs`, of a clock that does not go back. The first one starts the node. */
   tick(nowMs: number): void {
-    this.#nowMs = nowMs;
-    if (!this.#started && !this.#closing) this.#start();
-    if (this.#closing) {
-      if (nowMs >= this.#closeAtMs) this.client.close();
+    this.nowMs = nowMs;
+    if (!this.started && !this.closing) this.start();
+    if (this.closing) {
+      if (nowMs >= this.closeAtMs) this.client.close();
     } else {
-      this.#read();
-      if (nowMs - this.#readAtMs > this.#staleMs) this.#state = IS_OFFLINE;
+      this.read();
+      if (nowMs - this.readAtMs > this.staleMs) this.state = IS_OFFLINE;
     }
-    this.#announce();
+    this.announce();
   }
 
   /**
@@ -177,71 +178,71 @@ export class SensorNode<Client extends NodeClient = MqttClient> {
    * is away are lost. Goes on by `tick`; `closed` tells when it is done. Idempotent.
    */
   close(): void {
-    if (this.#closing) return;
-    this.#closing = true;
-    this.#closeAtMs = this.#nowMs + CLOSE_MS;
-    this.#sensor.close();
-    this.#state = IS_OFFLINE;
-    this.#announced = UNDECIDED;
-    this.#goodbye = 0;
-    if (!this.#started) this.#observer.closed?.();
-    else if (this.#connected) this.#announce();
+    if (this.closing) return;
+    this.closing = true;
+    this.closeAtMs = this.nowMs + CLOSE_MS;
+    this.sensor.close();
+    this.state = IS_OFFLINE;
+    this.announced = UNDECIDED;
+    this.goodbye = 0;
+    if (!this.started) this.observer.closed?.();
+    else if (this.connected) this.announce();
     else this.client.close();
   }
 
-  #start(): void {
-    this.#started = true;
-    this.#readAtMs = this.#nowMs;
-    this.#nextAtMs = this.#nowMs;
+  private start(): void {
+    this.started = true;
+    this.readAtMs = this.nowMs;
+    this.nextAtMs = this.nowMs;
     this.client.connect();
   }
 
-  #read(): void {
-    if (this.#nowMs >= this.#nextAtMs) {
-      this.#sensor.request();
+  private read(): void {
+    if (this.nowMs >= this.nextAtMs) {
+      this.sensor.request();
       // In step with the start, and without catching up on what was missed.
-      const missed = Math.floor((this.#nowMs - this.#nextAtMs) / this.#intervalMs);
-      this.#nextAtMs += (missed + 1) * this.#intervalMs;
+      const missed = Math.floor((this.nowMs - this.nextAtMs) / this.intervalMs);
+      this.nextAtMs += (missed + 1) * this.intervalMs;
     }
-    const outcome = this.#sensor.poll();
+    const outcome = this.sensor.poll();
     if (outcome === READ) {
-      this.#publish();
+      this.publish();
     } else if (outcome === FAILED) {
       this.failedCount++;
-      this.#observer.failed?.(this.#sensor.failure);
+      this.observer.failed?.(this.sensor.failure);
     }
   }
 
-  #publish(): void {
-    const { temperatureTenths, humidityTenths } = this.#sensor;
+  private publish(): void {
+    const { temperatureTenths, humidityTenths } = this.sensor;
     this.readCount++;
-    this.#readAtMs = this.#nowMs;
-    this.#offer(this.#temperature, temperatureTenths);
-    this.#offer(this.#humidity, humidityTenths);
-    this.#state = IS_ONLINE;
-    this.#observer.read?.(temperatureTenths, humidityTenths);
+    this.readAtMs = this.nowMs;
+    this.offer(this.temperature, temperatureTenths);
+    this.offer(this.humidity, humidityTenths);
+    this.state = IS_ONLINE;
+    this.observer.read?.(temperatureTenths, humidityTenths);
   }
 
-  #offer(quantity: Quantity, tenths: number): void {
-    if (!quantity.isDue(tenths, this.#nowMs)) return;
-    const outcome = this.client.publishBytes(quantity.topic, quantity.payload(tenths), 1, true);
+  private offer(quantity: Quantity, tenths: number): void {
+    if (!quantity.isDue(tenths, this.nowMs)) return;
+    const outcome = this.client.publishBytes(quantity.topic, this.decimal.of(tenths), 1, true);
     if (outcome >= 0) {
-      quantity.published(tenths, this.#nowMs);
+      quantity.published(tenths, this.nowMs);
     } else {
-      this.#observer.refused?.(outcome);
+      this.observer.refused?.(outcome);
     }
   }
 
   /** Makes `etat` say what it should. What the client does not take is tried again next time. */
-  #announce(): void {
-    if (!this.#connected || this.#state === this.#announced) return;
-    const online = this.#state === IS_ONLINE;
-    const payload = online ? this.#online : this.#offline;
-    const outcome = this.client.publishBytes(this.#stateTopic, payload, 1, true);
+  private announce(): void {
+    if (!this.connected || this.state === this.announced) return;
+    const online = this.state === IS_ONLINE;
+    const payload = online ? this.online : this.offline;
+    const outcome = this.client.publishBytes(this.stateTopic, payload, 1, true);
     if (outcome < 0) return;
-    this.#announced = this.#state;
-    this.#goodbye = outcome;
-    this.#observer.announced?.(online);
+    this.announced = this.state;
+    this.goodbye = outcome;
+    this.observer.announced?.(online);
   }
 }
 
@@ -256,36 +257,30 @@ const IS_OFFLINE = 2;
 /** What is published on one topic, and when it is due. */
 class Quantity {
   readonly topic: Uint8Array;
-  readonly #decimal = new Decimal();
-  readonly #changeTenths: number;
-  readonly #heartbeatMs: number;
-  #tenths = 0;
-  #publishedAtMs = NEVER;
+  private readonly changeTenths: number;
+  private readonly heartbeatMs: number;
+  private tenths = 0;
+  private publishedAtMs = NEVER;
 
   constructor(topic: string, changeTenths: number, heartbeatMs: number) {
     this.topic = encodeText(topic);
-    this.#changeTenths = changeTenths;
-    this.#heartbeatMs = heartbeatMs;
+    this.changeTenths = changeTenths;
+    this.heartbeatMs = heartbeatMs;
   }
 
   isDue(tenths: number, nowMs: number): boolean {
-    return Math.abs(tenths - this.#tenths) >= this.#changeTenths ||
-      nowMs - this.#publishedAtMs >= this.#heartbeatMs;
-  }
-
-  /** Valid until the next call. */
-  payload(tenths: number): Uint8Array {
-    return this.#decimal.of(tenths);
+    return Math.abs(tenths - this.tenths) >= this.changeTenths ||
+      nowMs - this.publishedAtMs >= this.heartbeatMs;
   }
 
   published(tenths: number, nowMs: number): void {
-    this.#tenths = tenths;
-    this.#publishedAtMs = nowMs;
+    this.tenths = tenths;
+    this.publishedAtMs = nowMs;
   }
 
   /** The next reading is due. */
   forget(): void {
-    this.#publishedAtMs = NEVER;
+    this.publishedAtMs = NEVER;
   }
 }
 
@@ -294,14 +289,14 @@ const NEVER = -Infinity;
 
 /** Writes tenths as plain decimals, `-0.2`, without making anything. */
 export class Decimal {
-  readonly #bytes = new Uint8Array(DECIMAL_BYTES_MAX);
-  /** By length: the end of `#bytes`. */
-  readonly #views: readonly Uint8Array[] = Array.from({ length: DECIMAL_BYTES_MAX + 1 },
-    (_, length) => this.#bytes.subarray(DECIMAL_BYTES_MAX - length));
+  private readonly bytes = new Uint8Array(DECIMAL_BYTES_MAX);
+  /** By where a decimal begins: the rest of `bytes`. */
+  private readonly views: readonly Uint8Array[] = Array.from(
+    { length: DECIMAL_BYTES_MAX - DECIMAL_BYTES_MIN + 1 }, (_, at) => this.bytes.subarray(at));
 
   /** The decimal of a whole number of tenths, -9,999 to 99,999; valid until the next call. */
   of(tenths: number): Uint8Array {
-    const bytes = this.#bytes;
+    const bytes = this.bytes;
     let rest = tenths < 0 ? -tenths : tenths;
     let at = DECIMAL_BYTES_MAX;
     bytes[--at] = ZERO + rest % 10;
@@ -311,11 +306,12 @@ export class Decimal {
       bytes[--at] = ZERO + rest % 10;
     } while (rest >= 10);
     if (tenths < 0) bytes[--at] = MINUS;
-    return this.#views[DECIMAL_BYTES_MAX - at]!;
+    return this.views[at]!;
   }
 }
 
-/** `-999.9`, `9999.9`. */
+/** `0.0`; `-999.9`, `9999.9`. */
+const DECIMAL_BYTES_MIN = 3;
 const DECIMAL_BYTES_MAX = 6;
 const ZERO = 0x30;
 const POINT = 0x2e;

@@ -98,41 +98,41 @@ const GLITCH_TEMPERATURE_TENTHS = 10;
 const GLITCH_HUMIDITY_TENTHS = 50;
 
 export class DHT22 {
-  #io: PulseCapture | undefined;
-  readonly #now: () => number;
-  readonly #onError: ((message: string) => void) | undefined;
-  #powerUpMs = 2000;
-  #transferIntervalMs = 2000;
-  #failuresMax = 3;
+  private io: PulseCapture | undefined;
+  private readonly now: () => number;
+  private readonly onError: ((message: string) => void) | undefined;
+  private powerUpMs = 2000;
+  private transferIntervalMs = 2000;
+  private failuresMax = 3;
 
-  readonly #widths = new Uint8Array(WIDTHS_MAX);
-  readonly #frame = new Uint8Array(FRAME_BYTES);
+  private readonly widths = new Uint8Array(WIDTHS_MAX);
+  private readonly frame = new Uint8Array(FRAME_BYTES);
   /** What the transfer at hand says, what was taken last, and what waits to be confirmed. */
-  #fresh = new Reading();
-  #taken = new Reading();
-  readonly #doubtful = new Reading();
-  /** When `#taken` and `#doubtful` were measured; NEVER while there is none. */
-  #takenAtMs = NEVER;
-  #doubtfulAtMs = NEVER;
+  private fresh = new Reading();
+  private taken = new Reading();
+  private readonly doubtful = new Reading();
+  /** When `taken` and `doubtful` were measured; NEVER while there is none. */
+  private takenAtMs = NEVER;
+  private doubtfulAtMs = NEVER;
 
-  #pending = false;
-  #requestedAtMs = 0;
-  #failures = 0;
-  #failure = OK;
+  private pending = false;
+  private requestedAtMs = 0;
+  private failures = 0;
+  private lastFailure = OK;
   /** Start of the last transfer, or construction. */
-  #restingSinceMs: number;
-  #transferred = false;
+  private restingSinceMs: number;
+  private transferred = false;
   /** Start of the last transfer that brought 40 bits, and with it of a measurement. */
-  #measuredAtMs = NEVER;
+  private startedAtMs = NEVER;
 
   /** Throws RangeError as `configure` does, and what the constructor of the capture throws. */
   constructor(options: DHT22Options) {
     const { sensor, now, onError } = options;
     this.configure(options);
-    this.#now = now;
-    this.#onError = onError;
-    this.#restingSinceMs = now();
-    this.#io = typeof sensor.io === 'function' ? new sensor.io(sensor as never) : sensor.io;
+    this.now = now;
+    this.onError = onError;
+    this.restingSinceMs = now();
+    this.io = typeof sensor.io === 'function' ? new sensor.io(sensor as never) : sensor.io;
   }
 
   /**
@@ -140,50 +140,50 @@ export class DHT22 {
    * number and its limits, and then changes none.
    */
   configure(options: DHT22Settings): void {
-    const powerUpMs = options.powerUpMs ?? this.#powerUpMs;
-    const transferIntervalMs = options.transferIntervalMs ?? this.#transferIntervalMs;
-    const failuresMax = options.failuresMax ?? this.#failuresMax;
+    const powerUpMs = options.powerUpMs ?? this.powerUpMs;
+    const transferIntervalMs = options.transferIntervalMs ?? this.transferIntervalMs;
+    const failuresMax = options.failuresMax ?? this.failuresMax;
     between('powerUpMs', powerUpMs, 1000, 60_000);
     between('transferIntervalMs', transferIntervalMs, 2000, 60_000);
     between('failuresMax', failuresMax, 1, 10);
-    this.#powerUpMs = powerUpMs;
-    this.#transferIntervalMs = transferIntervalMs;
-    this.#failuresMax = failuresMax;
+    this.powerUpMs = powerUpMs;
+    this.transferIntervalMs = transferIntervalMs;
+    this.failuresMax = failuresMax;
   }
 
   /** Gives the data line back; afterwards nothing is read. Idempotent. */
   close(): void {
-    this.#io?.close();
-    this.#io = undefined;
-    this.#pending = false;
+    this.io?.close();
+    this.io = undefined;
+    this.pending = false;
   }
 
   /** Humidity of the last reading in tenths of a percent, 0 to 1000; NaN while there is none. */
   get humidityTenths(): number {
-    return this.#takenAtMs === NEVER ? NaN : this.#taken.humidityTenths;
+    return this.takenAtMs === NEVER ? NaN : this.taken.humidityTenths;
   }
 
   /** Temperature of the last reading in tenths of a degree, -400 to 800; NaN without a reading. */
   get temperatureTenths(): number {
-    return this.#takenAtMs === NEVER ? NaN : this.#taken.temperatureTenths;
+    return this.takenAtMs === NEVER ? NaN : this.taken.temperatureTenths;
   }
 
   /** When the last reading was measured, on the clock of `now`; -Infinity while there is none. */
   get measuredAtMs(): number {
-    return this.#takenAtMs;
+    return this.takenAtMs;
   }
 
   /** Why the last transfer failed, NO_ANSWER to GLITCH; OK if it did not. */
   get failure(): number {
-    return this.#failure;
+    return this.lastFailure;
   }
 
   /** Asks for one reading; nothing new while one is pending. */
   request(): void {
-    if (this.#pending || this.#io === undefined) return;
-    this.#pending = true;
-    this.#failures = 0;
-    this.#requestedAtMs = this.#clock();
+    if (this.pending || this.io === undefined) return;
+    this.pending = true;
+    this.failures = 0;
+    this.requestedAtMs = this.clock();
   }
 
   /**
@@ -191,20 +191,20 @@ export class DHT22 {
    * then once READ or FAILED, else IDLE.
    */
   poll(): number {
-    if (!this.#pending) return IDLE;
-    const nowMs = this.#clock();
-    const restMs = this.#transferred ? this.#transferIntervalMs : this.#powerUpMs;
-    if (nowMs - this.#restingSinceMs < restMs) return PENDING;
-    const outcome = this.#transfer(nowMs);
+    if (!this.pending) return IDLE;
+    const nowMs = this.clock();
+    const restMs = this.transferred ? this.transferIntervalMs : this.powerUpMs;
+    if (nowMs - this.restingSinceMs < restMs) return PENDING;
+    const outcome = this.transfer(nowMs);
     if (outcome === STARTED) return PENDING;
-    this.#failure = outcome;
+    this.lastFailure = outcome;
     if (outcome === OK) {
-      this.#pending = false;
+      this.pending = false;
       return READ;
     }
-    if (++this.#failures < this.#failuresMax) return PENDING;
-    this.#pending = false;
-    if (this.#onError !== undefined) this.#onError(sentenceOf(outcome));
+    if (++this.failures < this.failuresMax) return PENDING;
+    this.pending = false;
+    if (this.onError !== undefined) this.onError(sentenceOf(outcome));
     return FAILED;
   }
 
@@ -213,60 +213,60 @@ export class DHT22 {
     this.request();
     if (this.poll() !== READ) return undefined;
     return {
-      hygrometer: { humidity: this.#taken.humidityTenths / 10 },
-      thermometer: { temperature: this.#taken.temperatureTenths / 10 },
+      hygrometer: { humidity: this.taken.humidityTenths / 10 },
+      thermometer: { temperature: this.taken.temperatureTenths / 10 },
     };
   }
 
-  #clock(): number {
-    const nowMs = this.#now();
-    if (nowMs < this.#restingSinceMs) {
-      this.#restingSinceMs = nowMs;
-      this.#requestedAtMs = nowMs;
-      this.#measuredAtMs = NEVER;
-      this.#takenAtMs = NEVER;
-      this.#doubtfulAtMs = NEVER;
+  private clock(): number {
+    const nowMs = this.now();
+    if (nowMs < this.restingSinceMs) {
+      this.restingSinceMs = nowMs;
+      this.requestedAtMs = nowMs;
+      this.startedAtMs = NEVER;
+      this.takenAtMs = NEVER;
+      this.doubtfulAtMs = NEVER;
     }
     return nowMs;
   }
 
   /** OK when a reading was taken, STARTED, or a failure. */
-  #transfer(nowMs: number): number {
-    this.#restingSinceMs = nowMs;
-    this.#transferred = true;
-    const decoded = decodePulses(this.#widths, this.#io!.capture(this.#widths), this.#frame);
+  private transfer(nowMs: number): number {
+    this.restingSinceMs = nowMs;
+    this.transferred = true;
+    const decoded = decodePulses(this.widths, this.io!.capture(this.widths), this.frame);
     if (decoded !== OK) return decoded;
-    const measuredAtMs = this.#measuredAtMs;
-    this.#measuredAtMs = nowMs;
+    const measuredAtMs = this.startedAtMs;
+    this.startedAtMs = nowMs;
     // An owner that polls seldom makes its own measurements old; it gets them none the less.
-    const old = nowMs - measuredAtMs > FRESH_MS && measuredAtMs < this.#requestedAtMs;
+    const old = nowMs - measuredAtMs > FRESH_MS && measuredAtMs < this.requestedAtMs;
     if (old) {
       // Too old to be told, and good enough to confirm the next one where there is none yet.
-      if (decodeFrame(this.#frame, this.#doubtful) === OK) this.#doubtfulAtMs = nowMs;
+      if (decodeFrame(this.frame, this.doubtful) === OK) this.doubtfulAtMs = nowMs;
       return STARTED;
     }
-    const outcome = decodeFrame(this.#frame, this.#fresh);
-    return outcome === OK ? this.#judge(measuredAtMs) : outcome;
+    const outcome = decodeFrame(this.frame, this.fresh);
+    return outcome === OK ? this.judge(measuredAtMs) : outcome;
   }
 
-  /** Takes `#fresh`, measured at `atMs`, or answers JUMP or GLITCH and waits for the next one. */
-  #judge(atMs: number): number {
-    const fresh = this.#fresh;
+  /** Takes `fresh`, measured at `atMs`, or answers JUMP or GLITCH and waits for the next one. */
+  private judge(atMs: number): number {
+    const fresh = this.fresh;
     const glitch = isGlitch(fresh);
     if (
-      this.#takenAtMs === NEVER && this.#doubtfulAtMs === NEVER && !glitch ||
-      agree(this.#taken, fresh, atMs - this.#takenAtMs) ||
-      agree(this.#doubtful, fresh, atMs - this.#doubtfulAtMs)
+      this.takenAtMs === NEVER && this.doubtfulAtMs === NEVER && !glitch ||
+      agree(this.taken, fresh, atMs - this.takenAtMs) ||
+      agree(this.doubtful, fresh, atMs - this.doubtfulAtMs)
     ) {
-      this.#fresh = this.#taken;
-      this.#taken = fresh;
-      this.#takenAtMs = atMs;
-      this.#doubtfulAtMs = NEVER;
+      this.fresh = this.taken;
+      this.taken = fresh;
+      this.takenAtMs = atMs;
+      this.doubtfulAtMs = NEVER;
       return OK;
     }
-    this.#doubtful.humidityTenths = fresh.humidityTenths;
-    this.#doubtful.temperatureTenths = fresh.temperatureTenths;
-    this.#doubtfulAtMs = atMs;
+    this.doubtful.humidityTenths = fresh.humidityTenths;
+    this.doubtful.temperatureTenths = fresh.temperatureTenths;
+    this.doubtfulAtMs = atMs;
     return glitch ? GLITCH : JUMP;
   }
 }

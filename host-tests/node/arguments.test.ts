@@ -4,11 +4,11 @@ import t from 'tap';
 import {
   helpText, parseArguments, seconds, UsageError, wholeNumber, type Option, type Values,
 } from '../../src/node/arguments.js';
-import {
-  connectionOf, CONNECTION_SECTION, lossSentence, placeOf, refusalSentence, WILL_SECTION,
-} from '../../src/node/connection-options.js';
-import { CONNECT_TIMEOUT, LINK_LOST, PING_TIMEOUT } from '../../src/client/states.js';
-import { MALFORMED } from '../../src/wire/codes.js';
+import { connectionOf, CONNECTION_SECTION, WILL_SECTION } from '../../src/node/connection-options.js';
+import { dropWords, lossSentence, placeOf, reasonWords, refusalSentence } from '../../src/node/sentences.js';
+import { CONNECT_TIMEOUT, EXPIRED, LINK_LOST, PING_TIMEOUT } from '../../src/client/states.js';
+import { MALFORMED, NOT_AUTHORIZED, QOS_NOT_SUPPORTED } from '../../src/wire/codes.js';
+import { isReasonOf } from '../../src/wire/reasons.js';
 
 const OPTIONS: readonly Option[] = [
   { name: 'message', short: 'm', value: 'TEXT', help: 'the message' },
@@ -84,6 +84,23 @@ t.test('numbers: their form and their range', (t) => {
   t.end();
 });
 
+t.test('options of several words', (t) => {
+  const options: readonly Option[] = [
+    { name: 'pair', short: 'D', value: 'WORDS', many: true, help: 'words',
+      wordCount: ([first]) => first === 'three' ? 3 : 2 },
+    { name: 'verbose', short: 'v', help: 'more' },
+  ];
+  const given = (...args: string[]): Values => parseArguments(args, options);
+  const values = given('-D', 'a', '-v', '--pair', 'three', '', 'é=f', '-v', '-D', 'three', 'b');
+  t.strictSame(values.lists('pair'), [['a', '-v'], ['three', '', 'é=f'], ['three', 'b']]);
+  t.equal(values.flag('verbose'), true);
+  t.strictSame(given('--pair=a', '-v').lists('pair'), [['a']], 'too few words are told from enough');
+  t.strictSame(given().lists('pair'), []);
+  t.ok(values.given('pair') && !given('-v').given('pair'));
+  refused(() => given('-D'), /--pair/);
+  t.end();
+});
+
 t.test('help: aligned, with defaults, within 98 columns', (t) => {
   const text = helpText('maisonnette x', 'It does x.', { title: 'Options', options: OPTIONS });
   const lines = text.split('\n');
@@ -123,6 +140,31 @@ t.test('a connection: defaults, every option, every part of the URL', (t) => {
   t.end();
 });
 
+t.test('versions, under all their names, and the session of MQTT 5.0', (t) => {
+  const names: [level: number, names: string[]][] =
+    [[3, ['3.1', '31', 'mqttv31']], [4, ['3.1.1', '311', 'mqttv311']], [5, ['5', '5.0', 'mqttv5']]];
+  for (const [level, versions] of names) {
+    for (const version of versions) {
+      for (const name of ['-V', '--mqtt-version', '--protocol-version']) {
+        t.equal(connection(name, version).options.protocolLevel, level, `${name} ${version}`);
+      }
+    }
+  }
+  const session = (...args: string[]): unknown[] => {
+    const { options: { protocolLevel, clean, properties } } = connection(...args);
+    return [protocolLevel, clean, properties?.sessionExpirySeconds];
+  };
+  t.strictSame(session('-V', '5'), [5, true, undefined]);
+  t.strictSame(session('-V', '5', '-x', '0'), [5, true, undefined], '0 is what no property says, too');
+  t.strictSame(session('-x', '60'), [5, true, 60], 'it chooses the version');
+  t.strictSame(session('-x', '60', '-c', '-i', 'me'), [5, false, 60]);
+  t.strictSame(session('-V', '5', '-c', '-i', 'me'), [5, false, 0xffff_ffff], 'for ever, as in 3.1.1');
+  t.strictSame(session('-c', '-i', 'me'), [4, false, undefined]);
+  for (const never of ['-1', '∞', '4294967295']) t.strictSame(session('-x', never, '-i', 'me'), [5, true, 0xffff_ffff]);
+  t.equal(connection('-V', '5', '-P', 'secret').options.password, 'secret', 'without a name, in MQTT 5.0');
+  t.end();
+});
+
 t.test('a connection that cannot be meant', (t) => {
   const cases: [args: string[], words: RegExp][] = [
     [['--url', 'http://here'], /--url .*mqtt:\/\//],
@@ -139,9 +181,13 @@ t.test('a connection that cannot be meant', (t) => {
     [['-c'], /--disable-clean-session needs --id/],
     [['-c', '-I', 'x'], /--disable-clean-session needs --id/],
     [['-i', 'x', '-I', 'x'], /--id and --id-prefix/],
-    [['-V', '5'], /MQTT 5.0 is not there yet/],
-    [['-V', 'mqttv5'], /MQTT 5.0 is not there yet/],
-    [['-V', '4'], /--protocol-version is "4"/],
+    [['-V', '4'], /--mqtt-version is "4": it must be 3.1, 3.1.1 or 5/],
+    [['-V', '3.1.1', '-x', '5'], /--session-expiry is of MQTT 5.0: it does not go with --mqtt-version 3.1.1/],
+    [['-x', 'soon'], /--session-expiry is "soon": it must be a whole number/],
+    [['-x', '4294967296'], /--session-expiry is 4294967296: it must be 0 to 4294967295/],
+    [['-x', '-2'], /--session-expiry is "-2"/],
+    [['-x', '-1'], /kept for ever needs --id/],
+    [['-x', '4294967295', '-I', 'x'], /kept for ever needs --id/],
     [['-k', '65536'], /--keepalive is 65536.*65535/],
     [['--will-payload', 'x'], /--will-payload needs --will-topic/],
     [['--will-qos', '1'], /--will-qos needs --will-topic/],
@@ -165,5 +211,18 @@ t.test('sentences for what goes wrong on the way', (t) => {
   t.match(lossSentence('here:1', CONNECT_TIMEOUT, undefined), /no answer in time/);
   t.match(lossSentence('here:1', PING_TIMEOUT, undefined), /no longer answers/);
   t.match(lossSentence('here:1', MALFORMED, undefined), /0x81/);
+  t.match(lossSentence('here:1', NOT_AUTHORIZED, undefined), /further steps of authentication/);
+  t.equal(refusalSentence('here:1', 0x97, 'no\x1b[2J more'),
+    'here:1 refuses the connection: a limit of the broker is reached (0x97); it says "no [2J more"');
+  t.equal(lossSentence('here:1', 0x8b, undefined, () => undefined),
+    'here:1 ended the connection: the broker is shutting down (0x8B)');
+  t.match(lossSentence('here:1', 0x98, undefined, () => 'so long'), /\(0x98\); it says "so long"$/);
+  t.equal(dropWords(QOS_NOT_SUPPORTED), 'the broker does not take this QoS (0x9B)');
+  t.match(dropWords(EXPIRED), /message-expiry-interval/);
+  t.equal(reasonWords(0xff), 'reason code 0xFF');
+  for (let code = 0x80; code < 0x100; code++) { // every code that a broker may send has its words
+    const known = Array.from({ length: 16 }, (_, type) => type).some((type) => isReasonOf(type, code));
+    if (known) t.notMatch(reasonWords(code), /reason code/, `0x${code.toString(16)}`);
+  }
   t.end();
 });

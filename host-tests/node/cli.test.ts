@@ -74,6 +74,9 @@ const REFUSALS: readonly [args: string[], words: RegExp][] = [
   [['broker', '--port', '0', '--max-packet', '10'], /--max-packet is 10.*64/],
   [['broker', '--port', '0', '--max-packet', '268435461'], /--max-packet is 268435461/],
   [['broker', '--port', '0', '--max-clients', '0'], /--max-clients is 0/],
+  [['broker', '--port', '0', '--max-keepalive', '65536'], /--max-keepalive is 65536: it must be 0 to 65535/],
+  [['broker', '--port', '0', '--max-topic-alias', '65536'], /--max-topic-alias is 65536: it must be 0 to 65535/],
+  [['broker', '--port', '0', '--session-expiry', '-1'], /--session-expiry/],
   [['broker', '--port', '0', '--max-clients', '1000000000'], /--max-clients/],
   [['broker', '--port', '0', '--max-inflight', '70000'], /--max-inflight is 70000.*65535/],
   [['broker', '--port', '0', '--max-client-id', '10'], /--max-client-id is 10.*23/],
@@ -180,8 +183,13 @@ t.test('--verbose: connect, disconnect, lost, refused, protocol errors', async (
   await child.line(/Client old closed its connection/);
 
   const five = await RawClient.open(t, port);
-  five.send(connect({ level: 5 }));
+  five.send(connect({ level: 6 }));
   await child.line(/Client from 127\.0\.0\.1:\d+ refused: unsupported protocol version/);
+  const willing = await RawClient.open(t, port);
+  willing.send(connect({ clientId: 'willing', level: 5, will: { topic: 'w', payload: '' } }));
+  await child.line(/New client connected from \S+ as willing \(p5, c1, k0\)/);
+  willing.send(disconnect(4));
+  await child.line(/Client willing disconnected, with its will\.$/);
   const nameless = await RawClient.open(t, port);
   nameless.send(connect({ clientId: '', clean: false }));
   await child.line(/Client from \S+ refused: identifier rejected/);
@@ -246,7 +254,7 @@ t.test('the reader of its output leaves: the broker does not break off with a st
   child.process.stdout!.destroy();
   for (let i = 0; i < 3; i++) {
     const client = await RawClient.open(t, port);
-    client.send(connect({ level: 5 }));
+    client.send(connect({ level: 6 }));
     await client.end().catch(() => {});
   }
   if (child.process.exitCode === null) child.process.kill('SIGTERM');

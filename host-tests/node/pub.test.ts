@@ -135,7 +135,10 @@ const REFUSALS: readonly [args: string[], words: RegExp][] = [
   [['-t', 'a', '-f', '/nonexistent/file'], /--file \/nonexistent\/file cannot be read/],
   [['-t', 'a', '-m', 'x', '--repeat', '0'], /--repeat is 0/],
   [['-t', 'a', '-l', '--repeat', '2'], /--repeat does not go with --stdin-line/],
-  [['-t', 'a', '-m', 'x', '-V', '5'], /MQTT 5.0 is not there yet/],
+  [['-t', 'a', '-m', 'x', '-V', '6'], /--mqtt-version is "6"/],
+  [['-t', 'a', '-m', 'x', '-V', '311', '-D', 'publish', 'content-type', 'x'], /--property is of MQTT 5.0/],
+  [['-t', 'a', '-m', 'x', '-D', 'publish', 'response-topic', '+'], /--property publish response-topic is "\+"/],
+  [['-t', 'a', '-m', 'x'.repeat(80), '-D', 'connect', 'maximum-packet-size', '64'], /maximum-packet-size is 64: .*largest/],
   [['-t', 'a', '-m', 'x', '--nonsense'], /--nonsense/],
   [['-t', 'a', '-m', 'x', '-i', 'i'.repeat(65_536)], /65,?535|65,?536/],
   [['-t', 'a', '-m', 'x'], /127\.0\.0\.1:1 cannot be reached: nothing listens there/],
@@ -154,7 +157,8 @@ t.test('the help is complete and fits a terminal; -h is --host', async (t) => {
   const { code, stdout } = await run(t, process.execPath, [BROKER, 'pub', '--help']);
   t.equal(code, 0);
   for (const option of ['-t,', '-m,', '-f,', '-l,', '-n,', '-s,', '-r,', '-q,', '-h, --host', '-p,', '-u,', '-P,', '-i,',
-    '-I,', '-k,', '-c,', '-V,', '--url', '--repeat ', '--repeat-delay', '--will-retain', '--quiet', 'Exit codes']) {
+    '-I,', '-k,', '-c,', '-V,', '--url', '--repeat ', '--repeat-delay', '--will-retain', '--quiet', 'Exit codes',
+    '-D,', '-x,', 'message-expiry-interval', 'will-delay-interval']) {
     t.ok(stdout.includes(option), option);
   }
   t.strictSame(stdout.split('\n').filter((line) => line.length > 100), []);

@@ -204,7 +204,7 @@ t.test('a sensor keeps what it reads while its broker is away, in order', { time
 t.test('a sensor says when its queue is full, and what that has cost', async (t) => {
   const lines: string[] = [];
   const queue = { waitingCount: 0, droppedCount: 0 };
-  const log = sensorLog('salon', 'here:1', (line) => lines.push(line), () => queue);
+  const log = sensorLog('salon', 'here:1', (line) => lines.push(line), () => queue, () => undefined);
   const read = (waitingCount: number, droppedCount: number): void => {
     Object.assign(queue, { waitingCount, droppedCount });
     log.read(214, 483);

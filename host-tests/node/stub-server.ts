@@ -13,6 +13,8 @@ export class StubConnection {
   /** What the client sent, in words. */
   readonly packets: string[] = [];
   byteCount = 0;
+  /** Protocol level in which what comes is read. */
+  level = 4;
   /** The client has sent FIN. */
   ended = false;
   closed = false;
@@ -37,7 +39,7 @@ export class StubConnection {
 
   #take(chunk: Buffer): void {
     this.byteCount += chunk.length;
-    const { packets, used } = read(this.#rest = Buffer.concat([this.#rest, chunk]));
+    const { packets, used } = read(this.#rest = Buffer.concat([this.#rest, chunk]), this.level);
     this.#rest = this.#rest.subarray(used);
     this.packets.push(...packets);
     this.#changes.signal();

@@ -71,7 +71,9 @@ t.test('a header that claims 200 MB ends the connection at once', async (t) => {
   const { port } = await startBroker(t);
   for (const before of ['CONNECT', 'PUBLISH']) {
     const client = before === 'CONNECT' ? await RawClient.open(t, port) : await RawClient.connected(t, port);
-    client.send(before === 'CONNECT' ? Uint8Array.of(0x10, ...HUGE_HEADER.subarray(1)) : HUGE_HEADER);
+    // Of CONNECT the broker wants the level as well, to say so to a client of 5.0.
+    client.send(before === 'PUBLISH' ? HUGE_HEADER :
+      Uint8Array.of(0x10, ...HUGE_HEADER.subarray(1), 0, 4, 0x4d, 0x51, 0x54, 0x54, 4));
     const start = performance.now();
     await client.end(2000);
     t.ok(performance.now() - start < 1000, `${before}: closed without waiting for the packet`);
@@ -140,7 +142,7 @@ t.test('CONNACK with the refusal arrives before the close, 100 times [MQTT-3.2.2
   for (let i = 0; i < 100; i++) {
     const client = await RawClient.open(t, port);
     // More bytes behind CONNECT than the broker reads: a hasty close would reset the answer away.
-    client.send(concat(connect({ level: 5, clientId: 'x' }), new Uint8Array(i % 2 ? 300_000 : 0)));
+    client.send(concat(connect({ level: 2, clientId: 'x' }), new Uint8Array(i % 2 ? 300_000 : 0)));
     await client.close();
     // A reset would do on Linux, which delivers what came before it; other systems throw that away.
     if (client.packets.join() !== 'CONNACK new 1' || client.errorCode !== '') {

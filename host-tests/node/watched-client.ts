@@ -18,11 +18,13 @@ export class WatchedClient {
   readonly client: TcpClient;
   /**
    * `connected new`, `refused 5`, `disconnected 1 ECONNREFUSED`, `message q1 retain maison/salon 21.4`,
-   * `subscribed maison/# 1`, `unsubscribed maison/#`, `delivered 7`, `dropped 7`, `closed`,
-   * `closed incomplete`.
+   * `subscribed maison/# 1`, `unsubscribed maison/#` (with the reason code, unless that is 0), `delivered 7`,
+   * `dropped 7`, `closed`, `closed incomplete`.
    */
   readonly events: string[] = [];
   readonly messages: Received[] = [];
+  /** By handle: the reason code told with `delivered` or `dropped`. */
+  readonly reasons = new Map<number, number>();
   /** Called before a message is noted; false leaves it unread. */
   onMessage: (message: Received) => boolean = () => true;
   /** Called after an event was noted. */
@@ -39,9 +41,15 @@ export class WatchedClient {
       onDisconnected: (reason, error) => this.#note(`disconnected ${reason} ${codeOf(error)}`.trimEnd()),
       onMessage: (topic, payload, info) => this.#message(topic, payload, info),
       onSubscribed: (filter, returnCode) => this.#note(`subscribed ${filter} ${returnCode}`),
-      onUnsubscribed: (filter) => this.#note(`unsubscribed ${filter}`),
-      onDelivered: (handle) => this.#note(`delivered ${handle}`),
-      onDropped: (handle) => this.#note(`dropped ${handle}`),
+      onUnsubscribed: (filter, reason) => this.#note(`unsubscribed ${filter}${reason === 0 ? '' : ` ${reason}`}`),
+      onDelivered: (handle, reason) => {
+        this.reasons.set(handle, reason);
+        this.#note(`delivered ${handle}`);
+      },
+      onDropped: (handle, reason) => {
+        this.reasons.set(handle, reason);
+        this.#note(`dropped ${handle}`);
+      },
       onClosed: (complete) => this.#note(complete ? 'closed' : 'closed incomplete'),
     });
     owner.teardown(() => this.close());

@@ -35,6 +35,8 @@ export interface Option {
   readonly default?: string;
   /** May be given several times; otherwise the last one counts. */
   readonly many?: true;
+  /** The value is several arguments: how many, when these follow. `Values.lists` has them. */
+  readonly wordCount?: (following: readonly string[]) => number;
 }
 
 /** Options under one heading of the help. */
@@ -45,6 +47,9 @@ export interface Section {
 
 /** `--help`, with its short form, for commands where `-h` means nothing else. */
 export const HELP_OPTION: Option = { name: 'help', short: 'h', help: 'this text' };
+
+/** No argument has this character. */
+const BETWEEN_WORDS = '\0';
 
 type Given = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
 
@@ -71,6 +76,16 @@ export class Values {
   texts(name: string): readonly string[] {
     const value = this.#given[name];
     return Array.isArray(value) ? value.map(String) : [];
+  }
+
+  /** The same for an option with a `wordCount`: the arguments of each, too few where they end. */
+  lists(name: string): readonly (readonly string[])[] {
+    return this.texts(name).map((words) => words.split(BETWEEN_WORDS));
+  }
+
+  /** Whether the option `name` was given at all. */
+  given(name: string): boolean {
+    return this.#given[name] !== undefined;
   }
 }
 
@@ -110,7 +125,12 @@ function joinValues(args: readonly string[], options: readonly Option[]): string
     if (option === undefined) joined.push(arg);
     else if (given !== arg) joined.push(`--${option.name}${arg.slice(equals)}`);
     else if (option.value === undefined || i + 1 === args.length) joined.push(`--${option.name}`);
-    else joined.push(`--${option.name}=${args[++i]}`);
+    else {
+      const following = args.slice(i + 1);
+      const words = following.slice(0, option.wordCount?.(following) ?? 1);
+      joined.push(`--${option.name}=${words.join(BETWEEN_WORDS)}`);
+      i += words.length;
+    }
   }
   return joined;
 }

@@ -4,15 +4,13 @@
 
 import packageJson from '../../package.json' with { type: 'json' };
 import { House } from '../room/house.js';
-import { SUBACK_FAILURE } from '../wire/codes.js';
 import {
   FailureError, helpText, parseArguments, seconds, UsageError, type Command, type Option,
   type Values,
 } from './arguments.js';
-import {
-  connectionOf, CONNECTION_SECTION, lossSentence, placeOf, refusalSentence, runClient,
-} from './connection-options.js';
+import { connectionOf, CONNECTION_SECTION, runClient } from './connection-options.js';
 import { HouseView } from './house-view.js';
+import { becauseOf, isRefusal, placeOf } from './sentences.js';
 
 /** `+` stands for any room. */
 const FILTERS = ['maison/+/temperature', 'maison/+/etat'];
@@ -87,15 +85,16 @@ async function showAverages(values: Values): Promise<void> {
       onMessage: (topic, payload, { retain }) => {
         view.told(topic, house.take(topic, payload, retain, performance.now()));
       },
-      onSubscribed: (filter, returnCode) => {
-        if (returnCode !== SUBACK_FAILURE) return;
-        failure = new FailureError(`${place} refuses the subscription to ${filter}`);
+      onSubscribed: (filter, reasonCode) => {
+        if (!isRefusal(reasonCode)) return;
+        failure = new FailureError(
+          `${place} refuses the subscription to ${filter}${becauseOf(reasonCode)}`);
         end();
       },
-      onRefused: (returnCode) => tell(refusalSentence(place, returnCode)),
-      onDisconnected: (reason, error) => tell(lossSentence(place, reason, error)),
-    }, (client) => {
-      end = () => client.close();
+      onRefusal: tell,
+      onLoss: tell,
+    }, (client, close) => {
+      end = close;
       for (const filter of FILTERS) client.subscribe(filter, { QoS: 1 });
     });
   } finally {

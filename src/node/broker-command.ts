@@ -55,6 +55,14 @@ const LIMIT_OPTIONS: readonly LimitOption[] = [
     help: 'unacknowledged messages sent to one client' },
   { name: 'max-receive', limit: 'receiveMax',
     help: 'unfinished QoS 2 messages from one client' },
+  { name: 'max-topic-alias', limit: 'topicAliasMax',
+    help: 'topics with an alias, of one client and for it; MQTT 5' },
+  { name: 'max-topic-alias-bytes', limit: 'topicAliasBytes',
+    help: 'bytes of a topic that has an alias' },
+  { name: 'max-keepalive', limit: 'keepAliveSecondsMax',
+    help: 'seconds of a keep-alive, told to MQTT 5 clients; 0 for any' },
+  { name: 'session-expiry', limit: 'sessionExpirySecondsMax',
+    help: 'seconds a session is kept for a client that is away; 0 for ever' },
   { name: 'connect-timeout', limit: 'connectTimeoutMs',
     help: 'seconds a connection may stay without CONNECT', seconds: true },
   { name: 'slow-timeout', limit: 'slowSubscriberMs',
@@ -148,7 +156,7 @@ function limitsOf(given: Partial<Limits>): Limits {
 
 function brokerHelp(): string {
   return helpText('maisonnette broker [options]',
-    'An MQTT 3.1.1 broker. It listens on this machine only, unless --host says otherwise.',
+    'An MQTT 3.1.1 and 5.0 broker. It listens on this machine only, unless --host says otherwise.',
     { title: 'Options', options: OPTIONS },
     { title: 'Limits', options: limitOptions() });
 }

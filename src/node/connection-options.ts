@@ -1,15 +1,25 @@
 // How a command reaches its broker: the options that all clients share, with Mosquitto's names and
-// letters, the client that follows from them, and the sentences for what can go wrong on the way.
+// letters, and the client that follows from them, from its first attempt to its end.
 
-import { UsageError, wholeNumber } from './arguments.js';
+import type { CloseOptions } from '../client/mqtt-client.js';
+import type { ConnectProperties, WillProperties } from '../client/properties.js';
+import { CONNECT_REFUSED } from '../client/states.js';
+import { LEVEL_3_1, LEVEL_3_1_1, LEVEL_5, SUCCESS } from '../wire/codes.js';
+import { FailureError, UsageError, wholeNumber } from './arguments.js';
 import type { Option, Section, Values } from './arguments.js';
+import type { GivenProperties } from './property-option.js';
+import { lossSentence, placeOf, refusalSentence, SESSION_TAKEN_OVER } from './sentences.js';
 import { onAsked } from './signals.js';
-import { CONNECT_REFUSED, CONNECT_TIMEOUT, PING_TIMEOUT } from '../client/states.js';
 import { TcpClient, type TcpClientOptions } from './tcp-client.js';
-import {
-  LEVEL_3_1, LEVEL_3_1_1, REFUSED_IDENTIFIER, REFUSED_NOT_AUTHORIZED, REFUSED_PROTOCOL_LEVEL,
-  REFUSED_UNAVAILABLE, REFUSED_USER_OR_PASSWORD,
-} from '../wire/codes.js';
+
+/** Also for commands that have their connection from elsewhere. */
+export const VERSION_OPTION: Option = {
+  name: 'mqtt-version', short: 'V', alias: 'protocol-version', value: 'VERSION',
+  help: 'of MQTT: 3.1, 3.1.1 or 5, or as mosquitto_pub has them', default: '3.1.1',
+};
+
+/** Options that say nothing before MQTT 5.0: one of them chooses that version. */
+const OPTIONS_OF_5 = ['property', 'session-expiry', 'retain-as-published'];
 
 const CONNECTION_OPTIONS: readonly Option[] = [
   { name: 'url', short: 'L', value: 'URL',
@@ -26,8 +36,10 @@ const CONNECTION_OPTIONS: readonly Option[] = [
     help: 'seconds between signs of life; 0 sends none', default: '60' },
   { name: 'disable-clean-session', short: 'c',
     help: 'the broker keeps the session; needs --id' },
-  { name: 'protocol-version', short: 'V', value: 'VERSION',
-    help: 'mqttv311 or mqttv31', default: 'mqttv311' },
+  { name: 'session-expiry', short: 'x', value: 'SECONDS',
+    help: 'how long the broker keeps the session, -1 is for ever; chooses MQTT 5.0',
+    default: '0, with -c -1' },
+  VERSION_OPTION,
   { name: 'help', help: 'this text' },
 ];
 
@@ -45,20 +57,34 @@ export const WILL_SECTION: Section = {
   ],
 };
 
+/** What a command wants of its client. */
+export interface CommandClientOptions extends TcpClientOptions {
+  /** What DISCONNECT says. */
+  closing?: CloseOptions;
+  /** Told, in one sentence without full stop, when the broker refuses an attempt to reconnect; */
+  onRefusal?(sentence: string): void;
+  /** and when a connection is lost, or an attempt fails; `reason` is onDisconnected's. */
+  onLoss?(sentence: string, reason: number): void;
+}
+
 export interface Connection {
-  /** For TcpClient: host, port, login, identifier, session, keep-alive, version, will. */
-  options: TcpClientOptions;
+  /** Host, port, login, identifier, session, keep-alive, version, will. */
+  options: CommandClientOptions;
   /** The topic in `--url`, if there is one. */
   topic: string | undefined;
 }
 
-/** What the values of CONNECTION_SECTION, and of WILL_SECTION if given, say. Throws UsageError. */
-export function connectionOf(values: Values): Connection {
+/**
+ * What the values of CONNECTION_SECTION, and of WILL_SECTION and PROPERTY_OPTION if given, say; but
+ * for the limits among the properties. Throws UsageError.
+ */
+export function connectionOf(values: Values, properties?: GivenProperties): Connection {
+  const protocolLevel = protocolLevelOf(values);
   const url = urlParts(values);
   const port = values.text('port') ?? url.port;
   const user = values.text('username') ?? url.user;
   const password = values.text('password') ?? url.password;
-  if (password !== undefined && user === undefined) {
+  if (password !== undefined && user === undefined && protocolLevel !== LEVEL_5) {
     throw new UsageError('--password needs --username');
   }
   const host = values.text('host') ?? url.host ?? 'localhost';
@@ -69,9 +95,10 @@ export function connectionOf(values: Values): Connection {
       port: port === undefined ? 1883 : wholeNumber('port', port, 1, 65_535),
       ...(user === undefined ? {} : { user }),
       ...(password === undefined ? {} : { password }),
-      ...sessionOptions(values),
+      protocolLevel,
+      ...sessionOptions(values, protocolLevel, properties),
       keepAlive: wholeNumber('keepalive', values.text('keepalive') ?? '60', 0, 65_535) * 1000,
-      ...willOptions(values),
+      ...willOptions(values, properties?.will),
     },
     topic: url.topic,
   };
@@ -127,17 +154,30 @@ function decoded(part: string | undefined): string | undefined {
 }
 
 const LEVELS: ReadonlyMap<string, number> = new Map([
-  ['mqttv311', LEVEL_3_1_1], ['311', LEVEL_3_1_1], ['mqttv31', LEVEL_3_1], ['31', LEVEL_3_1],
+  ['3.1', LEVEL_3_1], ['31', LEVEL_3_1], ['mqttv31', LEVEL_3_1],
+  ['3.1.1', LEVEL_3_1_1], ['311', LEVEL_3_1_1], ['mqttv311', LEVEL_3_1_1],
+  ['5', LEVEL_5], ['5.0', LEVEL_5], ['mqttv5', LEVEL_5],
 ]);
 
-function sessionOptions(values: Values): Partial<TcpClientOptions> {
-  const version = values.text('protocol-version') ?? 'mqttv311';
-  const protocolLevel = LEVELS.get(version);
-  if (protocolLevel === undefined) {
-    throw new UsageError(/^(mqttv)?5(0)?$/.test(version) ?
-      `--protocol-version is ${version}: MQTT 5.0 is not there yet` :
-      `--protocol-version is "${version}": it must be mqttv311 or mqttv31`);
+/** The version that VERSION_OPTION asks for, or the other options need. Throws UsageError. */
+export function protocolLevelOf(values: Values): number {
+  const version = values.text('mqtt-version');
+  const only5 = OPTIONS_OF_5.find((name) => values.given(name));
+  if (version === undefined) return only5 === undefined ? LEVEL_3_1_1 : LEVEL_5;
+  const level = LEVELS.get(version);
+  if (level === undefined) {
+    throw new UsageError(`--mqtt-version is "${version}": it must be 3.1, 3.1.1 or 5`);
   }
+  if (only5 !== undefined && level !== LEVEL_5) {
+    throw new UsageError(
+      `--${only5} is of MQTT 5.0: it does not go with --mqtt-version ${version}`);
+  }
+  return level;
+}
+
+function sessionOptions(
+  values: Values, protocolLevel: number, given: GivenProperties | undefined,
+): Partial<CommandClientOptions> {
   const prefix = values.text('id-prefix');
   const id = values.text('id') ?? (prefix === undefined ? undefined : `${prefix}${process.pid}`);
   if (values.text('id') !== undefined && prefix !== undefined) {
@@ -148,14 +188,56 @@ function sessionOptions(values: Values): Partial<TcpClientOptions> {
     throw new UsageError('--disable-clean-session needs --id: ' +
       'a session is found again by its client identifier');
   }
-  return { protocolLevel, clean, ...(id === undefined ? {} : { id }) };
+  const session = { clean, ...(id === undefined ? {} : { id }) };
+  if (protocolLevel !== LEVEL_5) return session;
+  const expirySeconds = sessionExpiry(values, given?.connect.sessionExpirySeconds, clean);
+  const properties: ConnectProperties = { ...given?.connect,
+    ...(expirySeconds === 0 ? {} : { sessionExpirySeconds: expirySeconds }) };
+  const closing = given?.disconnect ?? {};
+  if (closing.sessionExpirySeconds && expirySeconds === 0) {
+    throw new UsageError('--property disconnect session-expiry-interval needs --session-expiry: ' +
+      'a session that was to end with the connection cannot be kept'); // 5.0 section 3.14.2.2.2
+  }
+  return {
+    ...session,
+    ...(Object.keys(properties).length === 0 ? {} : { properties }),
+    ...(properties.authenticationMethod === undefined ? {} : { authenticate }),
+    ...(Object.keys(closing).length === 0 ? {} : { closing: { properties: closing } }),
+  };
 }
 
-function willOptions(values: Values): Partial<TcpClientOptions> {
+/** Methods of one step only: what the broker says last is taken, a question is not answered. */
+function authenticate(_data: Uint8Array, reasonCode: number): string | null {
+  return reasonCode === SUCCESS ? '' : null;
+}
+
+/** A session expiry interval that is no time: the session is kept for ever. */
+const NEVER = 0xffff_ffff;
+
+/** Seconds; `property` is what --property says of it. */
+function sessionExpiry(values: Values, property: number | undefined, clean: boolean): number {
+  const text = values.text('session-expiry');
+  if (text !== undefined && property !== undefined) {
+    throw new UsageError('--session-expiry and --property connect session-expiry-interval ' +
+      'say the same: give one of them');
+  }
+  const given = text === undefined ? property :
+    text === '-1' || text === '∞' ? NEVER : wholeNumber('session-expiry', text, 0, NEVER);
+  if (given === NEVER && !values.text('id')) {
+    throw new UsageError('a session that is kept for ever needs --id: ' +
+      'it is found again by its client identifier');
+  }
+  return given ?? (clean ? 0 : NEVER);
+}
+
+function willOptions(
+  values: Values, properties: WillProperties = {},
+): Partial<TcpClientOptions> {
   const topic = values.text('will-topic');
+  const hasProperties = Object.keys(properties).length > 0;
   if (topic === undefined) {
-    const lone = ['will-payload', 'will-qos', 'will-retain']
-      .find((name) => values.text(name) !== undefined || values.flag(name));
+    const lone = ['will-payload', 'will-qos', 'will-retain'].find((name) => values.given(name)) ??
+      (hasProperties ? 'property will' : undefined);
     if (lone !== undefined) throw new UsageError(`--${lone} needs --will-topic`);
     return {};
   }
@@ -165,84 +247,36 @@ function willOptions(values: Values): Partial<TcpClientOptions> {
       message: values.text('will-payload') ?? '',
       QoS: wholeNumber('will-qos', values.text('will-qos') ?? '0', 0, 2),
       retain: values.flag('will-retain'),
+      ...(hasProperties ? { properties } : {}),
     },
   };
 }
 
-/** `host:port`, as people write it. */
-export function placeOf({ host, port }: { host: string; port: number }): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
-const REFUSALS: ReadonlyMap<number, string> = new Map([
-  [REFUSED_PROTOCOL_LEVEL, 'it does not speak this --protocol-version'],
-  [REFUSED_IDENTIFIER, 'the client identifier (--id) is not allowed'],
-  [REFUSED_UNAVAILABLE, 'it takes no more clients at the moment'],
-  [REFUSED_USER_OR_PASSWORD, 'wrong --username or --password'],
-  [REFUSED_NOT_AUTHORIZED, 'not authorised: it wants another --username and --password'],
-]);
-
-/** Why the broker said no; `returnCode` is CONNACK's. */
-export function refusalSentence(place: string, returnCode: number): string {
-  return `${place} refuses the connection: ` +
-    `${REFUSALS.get(returnCode) ?? `return code ${returnCode}`}`;
-}
-
-const SYSTEM_ERRORS: ReadonlyMap<string, string> = new Map([
-  ['ECONNREFUSED', 'nothing listens there (is the broker running?)'],
-  ['ECONNRESET', 'the connection was reset'],
-  ['EPIPE', 'the connection was reset'],
-  ['ENOTFOUND', 'no machine has this name'],
-  ['EAI_AGAIN', 'names cannot be looked up at the moment'],
-  ['ETIMEDOUT', 'it does not answer'],
-  ['EHOSTUNREACH', 'there is no way to this address'],
-  ['ENETUNREACH', 'there is no way to this network'],
-  ['EADDRNOTAVAIL', 'this is no address one can connect to'],
-  ['EACCES', 'the system does not allow it'],
-]);
-
-/**
- * Why a connection, or an attempt, ended: `reason` and `error` are onDisconnected's. One sentence
- * without full stop.
- */
-export function lossSentence(place: string, reason: number, error: Error | undefined): string {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  if (reason === CONNECT_TIMEOUT) return `${place} cannot be reached: no answer in time`;
-  if (reason === PING_TIMEOUT) return `${place} no longer answers`;
-  if (reason < 0) {
-    return `what ${place} sends is not MQTT as this client knows it ` +
-      `(0x${(-reason).toString(16)}): it may be no MQTT broker`;
-  }
-  if (error === undefined) return `${place} closed the connection`;
-  return `${place} cannot be reached: ` +
-    `${(code === undefined ? undefined : SYSTEM_ERRORS.get(code)) ?? error.message}`;
-}
-
 /**
  * A client from its first attempt to its end. `start` gets it before the first attempt, to
- * subscribe, publish or keep it. Resolves when it is closed, by the command (`client.close()`) or
- * by SIGINT or SIGTERM, which send DISCONNECT, so that no will is published: true when all that was
- * on its way has left. Rejects with
- * UsageError when options cannot be had or the first attempt fails, in this case without another
- * attempt; and with what `start` throws. Later the client reconnects by itself: what then goes
- * wrong is told to the callbacks in `options` only, a refusal to `onRefused` alone, and they are
- * told nothing of a first attempt that fails.
+ * subscribe, publish or keep it, with what ends it. Resolves when it is closed, by the command
+ * (`end()`) or by SIGINT or SIGTERM, which send DISCONNECT, so that no will is published: true when
+ * all that was on its way has left. Rejects with UsageError when options cannot be had or the first
+ * attempt fails, in this case without another attempt; with FailureError when another client has
+ * taken the session over (the two would take it from each other for ever); and with what `start`
+ * throws. Later the client reconnects by itself: what then goes wrong is told to `onRefusal` and
+ * `onLoss` only, and they are told nothing of a first attempt that fails.
  */
 export function runClient(
-  options: TcpClientOptions, start: (client: TcpClient) => void,
+  options: CommandClientOptions, start: (client: TcpClient, end: () => void) => void,
 ): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const place = placeOf(options);
     let accepted = false;
     let ending = false;
-    let failure: UsageError | undefined;
+    let failure: UsageError | FailureError | undefined;
     let forget = (): void => {};
     const end = (): void => {
       ending = true;
-      client.close();
+      client.close(options.closing);
     };
-    const fail = (sentence: string): void => {
-      if (!ending) failure = new UsageError(sentence);
+    const fail = (error: UsageError | FailureError): void => {
+      if (!ending) failure = error;
       end();
     };
     const client = newClient({
@@ -251,13 +285,18 @@ export function runClient(
         accepted = true;
         options.onConnected?.(sessionPresent);
       },
-      onRefused: (returnCode) => {
-        if (accepted) options.onRefused?.(returnCode);
-        else fail(refusalSentence(place, returnCode));
+      onRefused: (code) => {
+        const sentence = refusalSentence(place, code, client.incoming.reasonString);
+        if (accepted) options.onRefusal?.(sentence);
+        else fail(new UsageError(sentence));
       },
       onDisconnected: (reason, error) => {
-        if (!accepted) fail(lossSentence(place, reason, error));
-        else if (reason !== CONNECT_REFUSED) options.onDisconnected?.(reason, error);
+        if (accepted && reason === CONNECT_REFUSED) return; // told already
+        const sentence =
+          lossSentence(place, reason, error, () => client.incoming.reasonString);
+        if (!accepted) fail(new UsageError(sentence));
+        else if (reason === SESSION_TAKEN_OVER) fail(new FailureError(sentence));
+        else options.onLoss?.(sentence, reason);
       },
       onClosed: (complete) => {
         forget();
@@ -266,7 +305,7 @@ export function runClient(
         else resolve(complete);
       },
     });
-    start(client);
+    start(client, end);
     forget = onAsked(end);
     client.connect();
   });

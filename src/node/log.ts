@@ -5,14 +5,17 @@ import type { Broker } from '../broker/broker.js';
 import type { BrokerObserver } from '../broker/options.js';
 import type { Connection } from '../broker/connection.js';
 import {
-  CLIENT_CLOSED, CONNECT_REFUSED, CONNECT_TIMEOUT, KEEP_ALIVE_TIMEOUT, LINK_LOST,
-  SERVER_SHUTTING_DOWN, TAKEN_OVER,
+  CLIENT_CLOSED, CLIENT_CLOSED_WITH_WILL, CONNECT_REFUSED, CONNECT_TIMEOUT, KEEP_ALIVE_TIMEOUT,
+  LINK_LOST, SERVER_SHUTTING_DOWN, TAKEN_OVER,
 } from '../broker/end.js';
 import {
-  MALFORMED, NONE, PROTOCOL_ERROR, RECEIVE_MAXIMUM_EXCEEDED, REFUSED_IDENTIFIER,
-  REFUSED_NOT_AUTHORIZED, REFUSED_PROTOCOL_LEVEL, REFUSED_UNAVAILABLE, REFUSED_USER_OR_PASSWORD,
-  TOO_LARGE, TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID,
+  BAD_AUTHENTICATION_METHOD, BAD_USER_NAME_OR_PASSWORD, CLIENT_IDENTIFIER_NOT_VALID, MALFORMED,
+  NONE, NOT_AUTHORIZED, PAYLOAD_FORMAT_INVALID, PROTOCOL_ERROR, QUOTA_EXCEEDED,
+  RECEIVE_MAXIMUM_EXCEEDED, REFUSED_IDENTIFIER, REFUSED_NOT_AUTHORIZED, REFUSED_PROTOCOL_LEVEL,
+  REFUSED_UNAVAILABLE, REFUSED_USER_OR_PASSWORD, TOO_LARGE, TOPIC_ALIAS_INVALID,
+  TOPIC_FILTER_INVALID, TOPIC_NAME_INVALID, UNSUPPORTED_LEVEL,
 } from '../wire/codes.js';
+import { reasonWords } from './sentences.js';
 import { TcpLink } from './tcp-link.js';
 
 const REFUSALS: ReadonlyMap<number, string> = new Map([
@@ -21,10 +24,19 @@ const REFUSALS: ReadonlyMap<number, string> = new Map([
   [REFUSED_UNAVAILABLE, 'server unavailable: a table is full'],
   [REFUSED_USER_OR_PASSWORD, 'bad user name or password'],
   [REFUSED_NOT_AUTHORIZED, 'not authorised'],
+  [-UNSUPPORTED_LEVEL, 'unsupported protocol version'],
+  [-CLIENT_IDENTIFIER_NOT_VALID, 'identifier rejected'],
+  [-BAD_USER_NAME_OR_PASSWORD, 'bad user name or password'],
+  [-NOT_AUTHORIZED, 'not authorised'],
+  [-BAD_AUTHENTICATION_METHOD, 'unknown authentication method'],
+  [-TOO_LARGE, 'it takes only packets that are too small'],
+  [-QUOTA_EXCEEDED, 'a limit of the broker is reached'],
+  [-PAYLOAD_FORMAT_INVALID, 'its will is not UTF-8'],
 ]);
 
 const ENDS: ReadonlyMap<number, string> = new Map([
   [CLIENT_CLOSED, 'disconnected'],
+  [CLIENT_CLOSED_WITH_WILL, 'disconnected, with its will'],
   [LINK_LOST, 'closed its connection'],
   [SERVER_SHUTTING_DOWN, 'disconnected: the broker is shutting down'],
   [KEEP_ALIVE_TIMEOUT, 'has exceeded timeout, disconnecting'],
@@ -36,6 +48,10 @@ const ENDS: ReadonlyMap<number, string> = new Map([
   [TOPIC_NAME_INVALID, 'disconnected due to invalid topic name'],
   [TOPIC_FILTER_INVALID, 'disconnected due to invalid topic filter'],
   [RECEIVE_MAXIMUM_EXCEEDED, 'disconnected: too many unfinished QoS 2 messages'],
+  [TOPIC_ALIAS_INVALID, 'disconnected due to invalid topic alias'],
+  [QUOTA_EXCEEDED, 'disconnected: a limit of the broker is reached'],
+  [PAYLOAD_FORMAT_INVALID, 'disconnected due to a payload that is not UTF-8'],
+  [NOT_AUTHORIZED, 'disconnected, not authorised'],
 ]);
 
 function peerName(connection: Connection): string {
@@ -63,7 +79,7 @@ export class ConnectionLog implements BrokerObserver {
 
   clientRefused(connection: Connection, returnCode: number): void {
     this.#line(`Client from ${peerName(connection)} ` +
-      `refused: ${REFUSALS.get(returnCode) ?? `return code ${returnCode}`}`);
+      `refused: ${REFUSALS.get(returnCode) ?? reasonWords(returnCode)}`);
   }
 
   connectionEnded(connection: Connection, reason: number): void {

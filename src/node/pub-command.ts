@@ -3,6 +3,8 @@
 
 import { createReadStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { EncodedProperties } from '../client/encoded-properties.js';
+import { publishProperties, type PublishProperties } from '../client/properties.js';
 import { QUOTA_EXCEEDED, SERVER_UNAVAILABLE, TOO_LARGE } from '../wire/codes.js';
 import { checkTopicName } from '../wire/topic.js';
 import {
@@ -10,10 +12,12 @@ import {
   type Option, type Values,
 } from './arguments.js';
 import {
-  connectionOf, CONNECTION_SECTION, lossSentence, placeOf, refusalSentence, runClient, WILL_SECTION,
+  connectionOf, CONNECTION_SECTION, runClient, WILL_SECTION, type CommandClientOptions,
 } from './connection-options.js';
 import { lines, standardInput } from './lines.js';
-import type { TcpClient, TcpClientOptions } from './tcp-client.js';
+import { givenProperties, PROPERTY_OPTION, propertyHelp } from './property-option.js';
+import { dropWords } from './sentences.js';
+import type { TcpClient } from './tcp-client.js';
 
 const OPTIONS: readonly Option[] = [
   { name: 'topic', short: 't', value: 'TOPIC', help: 'where to publish' },
@@ -26,13 +30,18 @@ const OPTIONS: readonly Option[] = [
   { name: 'retain', short: 'r', help: 'the broker retains it' },
   { name: 'repeat', value: 'N', help: 'publish it N times', default: '1' },
   { name: 'repeat-delay', value: 'N', help: 'seconds between two of them', default: '0' },
+  PROPERTY_OPTION,
   { name: 'quiet', help: 'say nothing about failures' },
 ];
 
+/** What it sends that has properties. */
+const COMMANDS = ['connect', 'publish', 'will', 'disconnect'] as const;
+
 const EXIT_CODES = `
 Exit codes: 0 everything was handed over (QoS 1 and 2: acknowledged by the broker); 1 not
-everything was; 2 a wrong option, no broker, or a refused login. Once connected, it reconnects by
-itself, but not for ever when the broker cuts it again and again and takes no message.`;
+everything was, or the broker refused some of it; 2 a wrong option, no broker, or a refused login.
+Once connected, it reconnects by itself, but not for ever when the broker cuts it again and again
+and takes no message, nor when another client with its identifier takes the session over.`;
 
 /** Options of which one says what to publish. */
 const SOURCES = ['message', 'file', 'stdin-line', 'stdin-file', 'null-message'] as const;
@@ -48,8 +57,9 @@ interface PubArguments {
   payloads: AsyncIterable<Uint8Array>;
   qos: number;
   retain: boolean;
+  properties: EncodedProperties | null;
   quiet: boolean;
-  client: TcpClientOptions;
+  client: CommandClientOptions;
 }
 
 export const pubCommand: Command = {
@@ -60,7 +70,8 @@ export const pubCommand: Command = {
     const values = parseArguments(args, sections.flatMap(({ options }) => options));
     if (values.flag('help')) {
       process.stdout.write(helpText('maisonnette pub [options] -t TOPIC -m TEXT',
-        `Publishes a message, a file, or the lines of standard input.${EXIT_CODES}`, ...sections));
+        `Publishes a message, a file, or the lines of standard input.${EXIT_CODES}\n` +
+        propertyHelp(COMMANDS), ...sections));
       return 0;
     }
     const quiet = values.flag('quiet');
@@ -78,7 +89,8 @@ export const pubCommand: Command = {
 };
 
 async function pubArguments(values: Values): Promise<PubArguments> {
-  const connection = connectionOf(values);
+  const given = givenProperties(values, COMMANDS);
+  const connection = connectionOf(values, given);
   const name = values.text('topic') ?? connection.topic;
   if (name === undefined) throw new UsageError('--topic is missing: it says where to publish');
   const topic = Buffer.from(name);
@@ -87,14 +99,22 @@ async function pubArguments(values: Values): Promise<PubArguments> {
       'as it is empty, too long or has + or #');
   }
   const { payloads, bytesMax } = await source(values);
+  const properties = messageProperties(given.publish);
+  const needed = bytesMax + topic.length + (properties?.bytes.length ?? 0) + 16;
+  if (needed > PACKET_BYTES_MAX) throw tooLarge(`${bytesMax}`);
+  const largest = given.limits.packetBytesMax;
+  if (largest !== undefined && largest < needed && !values.flag('stdin-line')) {
+    throw new UsageError(`--property connect maximum-packet-size is ${largest}: ` +
+      `it is also the largest that this client sends, and the message needs up to ${needed}`);
+  }
   // And CONNECT has to fit.
-  const packetBytesMax = Math.max(bytesMax + topic.length + 16, 262_144);
-  if (packetBytesMax > PACKET_BYTES_MAX) throw tooLarge(`${bytesMax}`);
+  const packetBytesMax = largest ?? Math.max(needed, 262_144);
   return {
     topic,
     payloads,
     qos: wholeNumber('qos', values.text('qos') ?? '0', 0, 2),
     retain: values.flag('retain'),
+    properties,
     quiet: values.flag('quiet'),
     client: {
       ...connection.options,
@@ -106,9 +126,21 @@ async function pubArguments(values: Values): Promise<PubArguments> {
         queueBytes: Math.max(4 * 1024 * 1024, packetBytesMax + 4096),
         queuedMax: 4096,
         messageBlockBytes: 512,
+        ...given.limits,
       },
     },
   };
+}
+
+/** Null: none. Throws UsageError for what no PUBLISH can say. */
+function messageProperties(given: PublishProperties): EncodedProperties | null {
+  if (Object.keys(given).length === 0) return null;
+  try {
+    return publishProperties(given);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UsageError(`--property publish: ${error.message}`);
+  }
 }
 
 function tooLarge(byteCount: string): UsageError {
@@ -181,42 +213,55 @@ async function* repeated(
 class Publisher {
   readonly #given: PubArguments;
   #client: TcpClient | undefined;
-  readonly #place: string;
+  #close = (): void => {};
   #begun = false;
   #isConnected = false;
   #fruitlessCount = 0;
   /** The last sentence about the connection: the same one is not repeated. */
   #told = '';
   #publishedCount = 0;
+  #refusedCount = 0;
+  /** Why the last of them was. */
+  #refusal = '';
   /** Everything was published, */
   #complete = false;
-  /** and acknowledged, where that is due. */
-  #allAccepted = false;
+  /** and acknowledged or refused, where that is due. */
+  #allAnswered = false;
   #failure: Error | undefined;
   /** Goes on with what had to wait. */
   #goOn = (): void => {};
 
   constructor(given: PubArguments) {
     this.#given = given;
-    this.#place = placeOf(given.client);
   }
 
   async run(): Promise<void> {
     const complete = await runClient({
       ...this.#given.client,
       onConnected: () => this.#connected(),
-      onRefused: (returnCode) => this.#tell(refusalSentence(this.#place, returnCode)),
-      onDisconnected: (reason, error) => this.#lost(lossSentence(this.#place, reason, error)),
-      onDelivered: () => this.#delivered(),
-    }, (client) => this.#client = client);
+      onRefusal: (sentence) => this.#tell(sentence),
+      onLoss: (sentence) => this.#lost(sentence),
+      onDelivered: () => this.#answered(),
+      onDropped: (_handle, reason) => this.#dropped(reason),
+    }, (client, close) => {
+      this.#client = client;
+      this.#close = close;
+    });
     if (this.#failure) throw this.#failure;
-    if (this.#allAccepted && complete) return;
-    throw this.#incomplete('');
+    if (!this.#allAnswered || !complete) throw this.#incomplete('');
+    if (this.#refusedCount > 0) throw this.#refused();
   }
 
   #incomplete(why: string): FailureError {
-    return new FailureError('not everything was handed over ' +
-      `(${this.#publishedCount} published, ${this.#client!.waitingCount} of them waiting)${why}`);
+    const refused = this.#refusedCount === 0 ? '' : `, ${this.#refusedCount} refused`;
+    return new FailureError(`not everything was handed over (${this.#publishedCount} published, ` +
+      `${this.#client!.waitingCount} of them waiting${refused})${why}`);
+  }
+
+  #refused(): FailureError {
+    const which = this.#publishedCount === 1 ? 'the message was' :
+      `${this.#refusedCount} of ${this.#publishedCount} messages were`;
+    return new FailureError(`${which} not taken: ${this.#refusal}`);
   }
 
   #connected(): void {
@@ -227,7 +272,7 @@ class Publisher {
     this.#begun = true;
     this.#publishAll().catch((error: unknown) => {
       this.#failure = error as Error;
-      this.#client!.close();
+      this.#close();
     });
   }
 
@@ -236,11 +281,10 @@ class Publisher {
     this.#tell(sentence);
     if (!this.#isConnected) return;
     this.#isConnected = false;
-    const client = this.#client!;
-    if (client.waitingCount === 0 || ++this.#fruitlessCount < FRUITLESS_MAX) return;
+    if (this.#client!.waitingCount === 0 || ++this.#fruitlessCount < FRUITLESS_MAX) return;
     this.#failure = this.#incomplete(
       `: the connection was lost ${FRUITLESS_MAX} times, and nothing was taken in between`);
-    client.close();
+    this.#close();
   }
 
   #tell(sentence: string): void {
@@ -250,10 +294,19 @@ class Publisher {
     this.#told = sentence;
   }
 
-  #delivered(): void {
+  #answered(): void {
     this.#fruitlessCount = 0;
     this.#goOn();
     this.#closeWhenDone();
+  }
+
+  /** The queue refuses what is new, so nothing makes room for it: the broker does not take it. */
+  #dropped(reason: number): void {
+    this.#refusedCount++;
+    this.#refusal = dropWords(reason);
+    // What is the last word of all anyway is not said twice.
+    if (!this.#complete) this.#tell(`a message was not taken: ${this.#refusal}`);
+    this.#answered();
   }
 
   async #publishAll(): Promise<void> {
@@ -266,21 +319,22 @@ class Publisher {
 
   /** False when there is no room now. */
   #publish(payload: Uint8Array): boolean {
-    const { topic, qos, retain } = this.#given;
-    const outcome = this.#client!.publishBytes(topic, payload, qos, retain);
+    const { topic, qos, retain, properties } = this.#given;
+    const outcome = this.#client!.publishBytes(topic, payload, qos, retain, properties);
     if (outcome === QUOTA_EXCEEDED || outcome === SERVER_UNAVAILABLE) return false;
     if (outcome < 0) {
       throw new FailureError(`message ${this.#publishedCount + 1} of ${payload.length} bytes ` +
-        `cannot be published: ${outcome === TOO_LARGE ? 'too large' : `code ${-outcome}`}`);
+        `cannot be published: ${outcome === TOO_LARGE ?
+          'its packet is larger than the broker or --property connect maximum-packet-size allows' :
+          dropWords(outcome)}`);
     }
     this.#publishedCount++;
     return true;
   }
 
   #closeWhenDone(): void {
-    const client = this.#client!;
-    if (!this.#complete || client.waitingCount > 0) return;
-    this.#allAccepted = true;
-    client.close();
+    if (!this.#complete || this.#client!.waitingCount > 0) return;
+    this.#allAnswered = true;
+    this.#close();
   }
 }

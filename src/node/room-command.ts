@@ -9,13 +9,14 @@ import {
   type Command, type Option,
 } from './arguments.js';
 import { constructBroker, listen } from './broker-command.js';
-import { placeOf } from './connection-options.js';
+import { protocolLevelOf, VERSION_OPTION } from './connection-options.js';
 import { HouseView } from './house-view.js';
 import { namedPieces, type NamedPiece } from './pieces.js';
+import { placeOf } from './sentences.js';
 import { asked } from './signals.js';
 import { DAY_SECONDS, SimulatedRoom } from './simulated-room.js';
 import { TcpBroker } from './tcp.js';
-import { TcpClient } from './tcp-client.js';
+import { TcpClient, type TcpClientOptions } from './tcp-client.js';
 
 const OPTIONS: readonly Option[] = [
   { name: 'pieces', value: 'NAMES', help: 'the rooms, with commas between them',
@@ -27,6 +28,7 @@ const OPTIONS: readonly Option[] = [
   { name: 'interval', value: 'SECONDS', help: 'time between the readings of a room', default: '2' },
   { name: 'day', value: 'SECONDS', help: 'how long a simulated day takes; 86400 is a real one',
     default: '120' },
+  { ...VERSION_OPTION, help: 'of MQTT, for the rooms: 3.1, 3.1.1 or 5' },
   { name: 'plain', help: 'lines instead of a table, also on a terminal' },
   HELP_OPTION,
 ];
@@ -39,6 +41,7 @@ interface RoomArguments {
   port: number;
   intervalMs: number;
   dayMs: number;
+  protocolLevel: number;
   plain: boolean;
 }
 
@@ -80,6 +83,7 @@ function parseRoomArguments(args: readonly string[]): RoomArguments | undefined 
     port: wholeNumber('port', values.text('port') ?? '1883', 0, 65_535),
     intervalMs: seconds('interval', values.text('interval') ?? '2', 2, DAY_SECONDS),
     dayMs: seconds('day', values.text('day') ?? '120', 10, DAY_SECONDS),
+    protocolLevel: protocolLevelOf(values),
     plain: values.flag('plain'),
   };
 }
@@ -90,7 +94,9 @@ async function runRoom(given: RoomArguments): Promise<void> {
   const { port } = await listen(server, given);
   const house = new House({ staleMs: Math.max(3 * given.intervalMs, 15_000) });
   for (const { piece, label } of given.pieces) house.expect(piece, label);
-  const connection = { host: ownAddress(given.host), port };
+  const connection = {
+    host: ownAddress(given.host), port, protocolLevel: given.protocolLevel,
+  };
   let failedCount = 0;
   const rooms = given.pieces.map(({ piece, label }) => new SimulatedRoom({
     piece, connection, intervalMs: given.intervalMs, dayMs: given.dayMs,
@@ -121,7 +127,7 @@ async function runRoom(given: RoomArguments): Promise<void> {
 
 /** A client like any other that asks for what all rooms publish. */
 function watch(
-  house: House, view: HouseView, connection: { host: string; port: number },
+  house: House, view: HouseView, connection: TcpClientOptions,
 ): { close(): Promise<void> } {
   let closed = (): void => {};
   const whenClosed = new Promise<void>((resolve) => {

@@ -6,10 +6,9 @@ import type { SensorNodeObserver } from '../room/sensor-node.js';
 import {
   helpText, parseArguments, seconds, UsageError, type Command, type Option, type Values,
 } from './arguments.js';
-import {
-  connectionOf, CONNECTION_SECTION, lossSentence, placeOf, refusalSentence,
-} from './connection-options.js';
+import { connectionOf, CONNECTION_SECTION } from './connection-options.js';
 import { namedPiece } from './pieces.js';
+import { lossSentence, placeOf, refusalSentence } from './sentences.js';
 import { asked } from './signals.js';
 import {
   DAY_SECONDS, QUEUED_MAX, SimulatedRoom, type SimulatedRoomOptions,
@@ -84,15 +83,16 @@ async function runSensor(options: Omit<SimulatedRoomOptions, 'observer'>): Promi
   const refused = new Promise<never>((_resolve, reject) => {
     refuse = reject;
   });
+  const told = (): string | undefined => room.node.client.incoming.reasonString;
   const log = sensorLog(options.piece, place, say, () => ({
     waitingCount: room.node.client.waitingCount, droppedCount: room.node.droppedCount,
-  }));
+  }), told);
   const room = new SimulatedRoom({
     ...options,
     connection: {
       ...options.connection,
       onRefused: (returnCode) => {
-        const sentence = refusalSentence(place, returnCode);
+        const sentence = refusalSentence(place, returnCode, told());
         if (accepted) say(sentence);
         else refuse(new UsageError(sentence));
       },
@@ -105,7 +105,7 @@ async function runSensor(options: Omit<SimulatedRoomOptions, 'observer'>): Promi
       },
       disconnected: (reason, error) => {
         if (accepted) log.disconnected(reason, error);
-        else refuse(new UsageError(lossSentence(place, reason, error)));
+        else refuse(new UsageError(lossSentence(place, reason, error, told)));
       },
     },
   });
@@ -121,10 +121,13 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** What happens to a node, in lines; `queue` tells how many messages wait, and were dropped. */
+/**
+ * What happens to a node, in lines; `queue` tells how many messages wait, and were dropped, `told`
+ * the reason string of the packet at hand.
+ */
 export function sensorLog(
   piece: string, place: string, say: (line: string) => void,
-  queue: () => { waitingCount: number; droppedCount: number },
+  queue: () => { waitingCount: number; droppedCount: number }, told: () => string | undefined,
 ) {
   let away = false;
   /** What was dropped up to the last connection; and whether it was told that it goes on. */
@@ -141,7 +144,8 @@ export function sensorLog(
       away = false;
     },
     disconnected: (reason: number, error: Error | undefined) => {
-      if (!away) say(`${lossSentence(place, reason, error)}: readings wait until it is back`);
+      const sentence = lossSentence(place, reason, error, told);
+      if (!away) say(`${sentence}: readings wait until it is back`);
       away = true;
     },
     announced: (online: boolean) => say(`${piece} is ${online ? 'en-ligne' : 'hors-ligne'}`),

@@ -2,14 +2,22 @@
 // codes of mosquitto_sub. What standard output does not take is not read from the broker either.
 
 import { FILTER_BLOCK_BYTES } from '../client/limits.js';
-import type { MessageInfo } from '../client/mqtt-client.js';
-import { OK, SUBACK_FAILURE, TOO_LARGE } from '../wire/codes.js';
+import type { MessageInfo, SubscribeOptions } from '../client/mqtt-client.js';
+import type { UserProperties } from '../client/properties.js';
+import { OK, TOO_LARGE, TOPIC_FILTER_INVALID } from '../wire/codes.js';
 import { checkTopicFilter } from '../wire/topic.js';
-import { helpText, parseArguments, seconds, UsageError, wholeNumber } from './arguments.js';
+import {
+  FailureError, helpText, parseArguments, seconds, UsageError, wholeNumber,
+} from './arguments.js';
 import type { Command, Option, Values } from './arguments.js';
-import { connectionOf, CONNECTION_SECTION, runClient, WILL_SECTION } from './connection-options.js';
+import {
+  connectionOf, CONNECTION_SECTION, runClient, WILL_SECTION, type CommandClientOptions,
+} from './connection-options.js';
+import { givenProperties, PROPERTY_OPTION, propertyHelp } from './property-option.js';
+import { receivedProperties } from './received-properties.js';
+import { becauseOf, dropWords, isRefusal } from './sentences.js';
 import { parseFormat, type Format, type PrintedMessage } from './sub-format.js';
-import type { TcpClient, TcpClientOptions } from './tcp-client.js';
+import type { TcpClient } from './tcp-client.js';
 
 /** Exit code when --timeout runs out: Mosquitto's MOSQ_ERR_TIMEOUT. */
 const TIMED_OUT = 27;
@@ -27,7 +35,9 @@ const OPTIONS: readonly Option[] = [
   { name: 'format', short: 'F', value: 'FORMAT',
     help: 'print in this format: %t topic, %p payload, %x and %X in hexadecimal, %l its length, ' +
       '%q QoS, %r retain, %m packet identifier, %j and %J JSON, %I and %U time, @X time as in ' +
-      'strftime, \\n and \\t and so on; as mosquitto_sub has them' },
+      'strftime, of MQTT 5.0 %A topic alias, %C content type, %D correlation data, %E message ' +
+      'expiry, %F payload format, %P user properties, %R response topic, %S subscription ' +
+      'identifier, \\n and \\t and so on; as mosquitto_sub has them' },
   { name: 'no-newline', short: 'N', help: 'no new line after each message' },
   { name: 'count', short: 'C', value: 'N', help: 'end after so many messages' },
   { name: 'timeout', short: 'W', value: 'N',
@@ -37,10 +47,16 @@ const OPTIONS: readonly Option[] = [
   { name: 'no-retained', short: 'R', help: 'leave out messages that were retained' },
   { name: 'retained-only', help: 'print retained messages only, and end at the first that is not' },
   { name: 'remove-retained', help: 'remove the retained messages that come from the broker' },
+  { name: 'retain-as-published',
+    help: 'RETAIN as the publisher has it, also in new messages; chooses MQTT 5.0' },
+  PROPERTY_OPTION,
   { name: 'max-packet', value: 'N',
     help: 'bytes of the largest packet taken', default: '16777216' },
   { name: 'quiet', help: 'say nothing about failures' },
 ];
+
+/** What it sends that has properties. */
+const COMMANDS = ['connect', 'subscribe', 'unsubscribe', 'will', 'disconnect'] as const;
 
 const EXIT_CODES = `
 Exit codes: 0 as asked, also after Ctrl-C; 1 a failure; 2 a wrong option, no broker, a refused
@@ -51,7 +67,9 @@ interface SubArguments {
   filters: ReadonlySet<string>;
   unwanted: ReadonlySet<string>;
   filtersOut: readonly string[];
-  qos: number;
+  /** Of all subscriptions. */
+  subscription: SubscribeOptions;
+  unsubscription: UserProperties;
   print: Format;
   /** Of messages to print; Infinity: no end. */
   count: number;
@@ -61,7 +79,7 @@ interface SubArguments {
   retainedOnly: boolean;
   removeRetained: boolean;
   quiet: boolean;
-  client: TcpClientOptions;
+  client: CommandClientOptions;
 }
 
 export const subCommand: Command = {
@@ -72,7 +90,8 @@ export const subCommand: Command = {
     const values = parseArguments(args, sections.flatMap(({ options }) => options));
     if (values.flag('help')) {
       process.stdout.write(helpText('maisonnette sub [options] -t FILTER',
-        `Subscribes and prints the messages that come.${EXIT_CODES}`, ...sections));
+        `Subscribes and prints the messages that come.${EXIT_CODES}\n${propertyHelp(COMMANDS)}`,
+        ...sections));
       return 0;
     }
     return new Subscriber(subArguments(values)).run();
@@ -80,7 +99,8 @@ export const subCommand: Command = {
 };
 
 function subArguments(values: Values): SubArguments {
-  const connection = connectionOf(values);
+  const given = givenProperties(values, COMMANDS);
+  const connection = connectionOf(values, given);
   const filters = new Set(values.texts('topic'));
   if (connection.topic !== undefined) filters.add(connection.topic);
   if (filters.size === 0) throw new UsageError('--topic is missing: it says what to subscribe to');
@@ -94,13 +114,22 @@ function subArguments(values: Values): SubArguments {
   }
   const count = values.text('count');
   const timeout = values.text('timeout');
-  const packetBytesMax =
+  if (given.limits.packetBytesMax !== undefined && values.given('max-packet')) {
+    throw new UsageError('--max-packet and --property connect maximum-packet-size say the same: ' +
+      'give one of them');
+  }
+  const packetBytesMax = given.limits.packetBytesMax ??
     wholeNumber('max-packet', values.text('max-packet') ?? '16777216', 64, 268_435_460);
   return {
     filters,
     unwanted,
     filtersOut,
-    qos: wholeNumber('qos', values.text('qos') ?? '0', 0, 2),
+    subscription: {
+      QoS: wholeNumber('qos', values.text('qos') ?? '0', 0, 2),
+      ...(values.flag('retain-as-published') ? { retainAsPublished: true } : {}),
+      ...given.subscribe,
+    },
+    unsubscription: given.unsubscribe,
     print: printer(values),
     count: count === undefined ? Infinity : wholeNumber('count', count, 1, 0x7fffffff),
     timeoutMs: timeout === undefined ? undefined : seconds('timeout', timeout, 0.001, 2_147_483),
@@ -118,6 +147,8 @@ function subArguments(values: Values): SubArguments {
         queueBytes: Math.max(packetBytesMax + 4096, 4_194_304),
         messageBlockBytes: 4096,
         receiveMax: 16_384,
+        topicAliasMax: 0, // as mosquitto_sub has it: what is printed tells of none
+        ...given.limits,
       },
     },
   };
@@ -170,13 +201,16 @@ export function matches(filter: string, topic: string): boolean {
 /** Throws UsageError when the client did not take the filter that `--name` gave. */
 function must(name: string, filter: string, outcome: number): void {
   if (outcome === OK) return;
-  throw new UsageError(`--${name} "${filter.slice(0, 100)}" ` + (outcome === TOO_LARGE ?
-    'is too long for --max-packet' : `cannot be asked for: code ${-outcome}`));
+  throw new UsageError(`--${name} "${filter.slice(0, 100)}" ` + (
+    outcome === TOO_LARGE ? 'is too long for --max-packet' :
+    outcome === TOPIC_FILTER_INVALID ? 'is shared, and so must be $share/GROUP/FILTER' :
+    `cannot be asked for: ${dropWords(outcome)}`));
 }
 
 class Subscriber {
   readonly #given: SubArguments;
   #client: TcpClient | undefined;
+  #close = (): void => {};
   /** Printed and not written yet, as `latin1`. */
   #output = '';
   #outputFull = false;
@@ -206,21 +240,25 @@ class Subscriber {
     process.stdout.on('drain', onDrain).on('error', onError);
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
       this.#timedOut = true;
-      this.#client?.close();
+      this.#close();
     }, timeoutMs);
     const looking = setInterval(() => this.#tellSkipped(), 250);
     try {
       await runClient({
         ...client,
         onMessage: (topic, payload, info) => this.#message(topic, payload, info),
-        onSubscribed: (filter, returnCode) => this.#subscribed(filter, returnCode),
-        onUnsubscribed: (filter) => this.#answered(filter),
+        onSubscribed: (filter, reasonCode) => this.#subscribed(filter, reasonCode),
+        onUnsubscribed: (filter, reasonCode) => this.#unsubscribed(filter, reasonCode),
         onDelivered: (handle) => this.#removed(handle),
-      }, (started) => this.#start(started));
+        onDropped: (handle, reason) => this.#notRemoved(handle, reason),
+        onLoss: (sentence, reason) => {
+          if (isRefusal(reason)) this.#say(sentence);
+        },
+      }, (started, close) => this.#start(started, close));
       if (this.#failure) throw this.#failure;
     } catch (error) {
-      if (!quiet || !(error instanceof UsageError)) throw error;
-      return 2;
+      if (!quiet || !(error instanceof UsageError || error instanceof FailureError)) throw error;
+      return error instanceof UsageError ? 2 : 1;
     } finally {
       clearTimeout(timer);
       clearInterval(looking);
@@ -234,11 +272,14 @@ class Subscriber {
     return TIMED_OUT;
   }
 
-  #start(client: TcpClient): void {
+  #start(client: TcpClient, close: () => void): void {
     this.#client = client;
-    const { filters, unwanted, qos } = this.#given;
-    for (const filter of filters) must('topic', filter, client.subscribe(filter, { QoS: qos }));
-    for (const filter of unwanted) must('unsubscribe', filter, client.unsubscribe(filter));
+    this.#close = close;
+    const { filters, unwanted, subscription, unsubscription } = this.#given;
+    for (const filter of filters) must('topic', filter, client.subscribe(filter, subscription));
+    for (const filter of unwanted) {
+      must('unsubscribe', filter, client.unsubscribe(filter, unsubscription));
+    }
   }
 
   #message(topic: string, payload: Uint8Array, { QoS, retain }: MessageInfo): void | false {
@@ -249,14 +290,17 @@ class Subscriber {
     const given = this.#given;
     if (given.retainedOnly && !retain) return this.#end();
     if (given.filtersOut.some((filter) => matches(filter, topic))) return;
-    if (given.removeRetained && retain) {
+    // Its own removal may come back as it was published: there is nothing left to remove.
+    if (given.removeRetained && retain && payload.length > 0) {
       const handle = this.#client!.publish(topic, '', { QoS: 1, retain: true });
       if (handle < 0) return false; // the queue is full; on with it when one was removed
       this.#removals.add(handle);
     }
     if (given.noRetained && retain) return;
-    const packetId = QoS === 0 ? 0 : this.#client!.core.packet.packetId;
-    this.#print({ topic, payload, qos: QoS, retain, packetId });
+    const { bytes, packet } = this.#client!.core;
+    const packetId = QoS === 0 ? 0 : packet.packetId;
+    const properties = receivedProperties(bytes, packet);
+    this.#print({ topic, payload, qos: QoS, retain, packetId, properties });
     if (++this.#printedCount === given.count) this.#end();
   }
 
@@ -301,28 +345,44 @@ class Subscriber {
     else this.#client!.resume();
   }
 
+  #notRemoved(handle: number, reason: number): void {
+    if (this.#removals.has(handle)) {
+      this.#say(`a retained message could not be removed: ${dropWords(reason)}`);
+    }
+    this.#removed(handle);
+  }
+
   #closeIfRemoved(): void {
-    if (this.#removals.size === 0) this.#client!.close();
+    if (this.#removals.size === 0) this.#close();
     else this.#client!.resume();
   }
 
-  #subscribed(filter: string, returnCode: number): void {
-    if (returnCode === SUBACK_FAILURE) {
-      if (!this.#refused.has(filter)) this.#say(`the broker refuses the subscription to ${filter}`);
+  #subscribed(filter: string, reasonCode: number): void {
+    if (isRefusal(reasonCode)) {
+      if (!this.#refused.has(filter)) {
+        this.#say(`the broker refuses the subscription to ${filter}${becauseOf(reasonCode)}`);
+      }
       this.#refused.add(filter);
       const wanted = [...this.#given.filters].filter((each) => !this.#given.unwanted.has(each));
       if (wanted.every((each) => this.#refused.has(each))) {
         this.#failure = new UsageError('all subscriptions were refused');
-        this.#client!.close();
+        this.#close();
         return;
       }
     } else this.#refused.delete(filter);
     this.#answered(filter);
   }
 
+  #unsubscribed(filter: string, reasonCode: number): void {
+    if (isRefusal(reasonCode)) {
+      this.#say(`the broker does not unsubscribe from ${filter}${becauseOf(reasonCode)}`);
+    }
+    this.#answered(filter);
+  }
+
   #answered(filter: string): void {
     this.#unanswered.delete(filter);
-    if (this.#given.subscribeOnly && this.#unanswered.size === 0) this.#client!.close();
+    if (this.#given.subscribeOnly && this.#unanswered.size === 0) this.#close();
   }
 
   /** Once: who wants such messages has to start again, with a larger --max-packet. */

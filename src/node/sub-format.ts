@@ -1,9 +1,14 @@
-// The output format of `maisonnette sub -F`: the language of mosquitto_sub 2.0, byte for byte, but
-// for its escapes that need MQTT 5.0. A format is read once, into a list of pieces; printing a
-// message runs through the list. Payloads need not be UTF-8, so everything is bytes, written
+// The output format of `maisonnette sub -F`: the language of mosquitto_sub 2.0, byte for byte, its
+// oddities with widths included. A format is read once, into a list of pieces; printing a message
+// runs through the list. Payloads need not be UTF-8, so everything is bytes, written
 // `latin1` where a string is handier: one character per byte.
 
+import {
+  CONTENT_TYPE, CORRELATION_DATA, MESSAGE_EXPIRY_INTERVAL, PAYLOAD_FORMAT_INDICATOR,
+  RESPONSE_TOPIC, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS, USER_PROPERTY,
+} from '../wire/properties.js';
 import { UsageError } from './arguments.js';
+import type { ReceivedProperty } from './received-properties.js';
 import { instantAt, timeField, type Instant } from './time-format.js';
 
 /** A message as it is printed. `payload` is borrowed from the caller. */
@@ -14,6 +19,8 @@ export interface PrintedMessage {
   retain: boolean;
   /** 0 with QoS 0. */
   packetId: number;
+  /** In the order they came; none before MQTT 5.0. */
+  properties: readonly ReceivedProperty[];
 }
 
 /**
@@ -80,9 +87,7 @@ function percent(text: string, start: number, pieces: Piece[]): number {
   };
   const make = PERCENTS[letter!];
   if (make === undefined) {
-    throw new UsageError('ACDEFPRS'.includes(letter!) ?
-      `--format has %${letter}, a property of MQTT 5.0, which is not there yet` :
-      `--format has %${all}, which is no field of a message`);
+    throw new UsageError(`--format has %${all}, which is no field of a message`);
   }
   pieces.push(make(field));
   return start + all.length;
@@ -112,16 +117,28 @@ function backslash(letter: string): Piece {
 /** By letter, what makes the piece of a field. */
 const PERCENTS: Readonly<Record<string, (field: Field) => Piece>> = {
   '%': () => () => '%',
+  A: (field) => (message) => paddedNumber(textOf(message, TOPIC_ALIAS), field),
+  C: (field) => (message) => paddedText(textOf(message, CONTENT_TYPE), field),
+  D: () => (message) => textOf(message, CORRELATION_DATA),
+  E: (field) => (message) => paddedNumber(textOf(message, MESSAGE_EXPIRY_INTERVAL), field),
+  F: (field) => (message) => paddedNumber(textOf(message, PAYLOAD_FORMAT_INDICATOR), field),
   I: (field) => {
     const [date, time, zone] = ['F', 'T', 'z'].map((letter) => timeField(letter)!);
     return (_, now) => paddedText(`${date!(now)}T${time!(now)}${zone!(now)}`, field);
   },
   j: () => (message, now) => jsonLine(message, now, jsonString(payloadText(message))),
   J: () => jsonOfJson,
-  l: (field) => ({ payload }) => paddedNumber(payload.length, field),
-  m: (field) => ({ packetId }) => paddedNumber(packetId, field),
+  l: (field) => ({ payload }) => paddedNumber(`${payload.length}`, field),
+  m: (field) => ({ packetId }) => paddedNumber(`${packetId}`, field),
+  P: () => ({ properties }) => properties.filter(({ key }) => key !== undefined)
+    .map(({ key, value }) => `${key}:${value}`).join(' '),
   p: (field) => (message) => paddedPayload(payloadText(message), field),
   q: () => ({ qos }) => `${qos}`,
+  // Where there is none, its width is not there either.
+  R: (field) => (message) =>
+    message.properties.some(({ identifier }) => identifier === RESPONSE_TOPIC) ?
+      paddedText(textOf(message, RESPONSE_TOPIC), field) : '',
+  S: (field) => (message) => paddedNumber(textOf(message, SUBSCRIPTION_IDENTIFIER), field),
   r: () => ({ retain }) => retain ? '1' : '0',
   t: (field) => ({ topic }) => paddedText(latin1(topic), field),
   U: () => (_, now) => `${now.seconds}.${now.nanoseconds}`,
@@ -131,6 +148,15 @@ const PERCENTS: Readonly<Record<string, (field: Field) => Piece>> = {
 
 function latin1(text: string): string {
   return Buffer.from(text).toString('latin1');
+}
+
+/**
+ * A property, or nothing; of several, which only subscription identifiers can be here, all with
+ * blanks between (mosquitto_sub takes no such messages).
+ */
+function textOf({ properties }: PrintedMessage, wanted: number): string {
+  return properties.filter(({ identifier }) => identifier === wanted)
+    .map(({ value }) => `${value}`).join(' ');
 }
 
 function payloadText({ payload }: PrintedMessage): string {
@@ -145,8 +171,8 @@ function paddedText(text: string, field: Field): string {
   return padded(field.most < 0 ? text : text.slice(0, field.most), field, ' ');
 }
 
-function paddedNumber(value: number, field: Field): string {
-  return padded(`${value}`, field, field.zeros ? '0' : ' ');
+function paddedNumber(value: string, field: Field): string {
+  return padded(value, field, field.zeros ? '0' : ' ');
 }
 
 /** As in mosquitto_sub, the width of a payload is its largest length, too, */
@@ -173,7 +199,30 @@ function jsonLine(message: PrintedMessage, now: Instant, payload: string): strin
     `"qos":${message.qos},"retain":${message.retain ? 1 : 0},` +
     `"payloadlen":${message.payload.length},` +
     `${message.qos > 0 ? `"mid":${message.packetId},` : ''}` +
+    `${message.properties.length > 0 ? `"properties":{${jsonProperties(message)}},` : ''}` +
     `"payload":${message.payload.length === 0 ? 'null' : payload}}`;
+}
+
+const PROPERTY_NAMES: ReadonlyMap<number, string> = new Map([
+  [PAYLOAD_FORMAT_INDICATOR, 'payload-format-indicator'],
+  [MESSAGE_EXPIRY_INTERVAL, 'message-expiry-interval'], [CONTENT_TYPE, 'content-type'],
+  [RESPONSE_TOPIC, 'response-topic'], [CORRELATION_DATA, 'correlation-data'],
+  [SUBSCRIPTION_IDENTIFIER, 'subscription-identifier'], [TOPIC_ALIAS, 'topic-alias'],
+  [USER_PROPERTY, 'user-properties'],
+]);
+
+/** Each kind of property once, where its first one came: several identifiers are a list. */
+function jsonProperties({ properties }: PrintedMessage): string {
+  const kinds = [...new Set(properties.map(({ identifier }) => identifier))];
+  return kinds.map((kind) => {
+    const all = properties.filter(({ identifier }) => identifier === kind);
+    const values = all.map(({ value }) =>
+      typeof value === 'number' ? `${value}` : jsonString(value));
+    const json = kind === USER_PROPERTY ?
+      `{${all.map(({ key }, i) => `${jsonString(key!)}:${values[i]}`).join(',')}}` :
+      values.length === 1 ? values[0] : `[${values.join(',')}]`;
+    return `"${PROPERTY_NAMES.get(kind)}":${json}`;
+  }).join(',');
 }
 
 /** Bytes that are not UTF-8 stay as they are. */

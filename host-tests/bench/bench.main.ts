@@ -118,6 +118,7 @@ async function runRounds(scenario: Scenario, brokers: readonly Broker[], rounds:
   results: Results): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     for (const broker of brokers) {
+      if (scenario.level5 && !broker.level5) continue;
       const what = `${scenario.name}, ${broker.title}`;
       results.add(scenario, broker.name, await figuresOf(what, scenario.run, broker));
     }

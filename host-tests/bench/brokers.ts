@@ -18,6 +18,8 @@ export interface Broker {
   /** undefined where it is not installed or not built. */
   readonly version: string | undefined;
   readonly command: (port: number) => readonly string[];
+  /** Whether it speaks MQTT 5.0, too. */
+  readonly level5: boolean;
 }
 
 export interface RunningBroker {
@@ -43,6 +45,7 @@ function ours(): Broker {
   return {
     name: 'ours', title: 'Maisonnette',
     version: existsSync(program) ? packageVersion(root) : undefined,
+    level5: true,
     command: (port) =>
       [process.execPath, program, 'broker', '--host', '127.0.0.1', '--port', String(port)],
   };
@@ -70,6 +73,7 @@ function mosquitto(options: string): Broker {
   return {
     name: 'mosquitto', title: 'Mosquitto',
     version: /version (\S+)/.exec(help)?.[1],
+    level5: true,
     command: (port) => {
       const folder = mkdtempSync(join(tmpdir(), 'maisonnette-bench-'));
       temporaryFolders.add(folder);
@@ -84,6 +88,7 @@ function aedes(): Broker {
   return {
     name: 'aedes', title: 'aedes',
     version: packageVersion(join(HOST_TESTS, 'node_modules', 'aedes')),
+    level5: false,
     command: (port) => [process.execPath, sibling('aedes.main.js'), String(port)],
   };
 }
@@ -91,6 +96,7 @@ function aedes(): Broker {
 /** Not a broker: the baseline of memory per connection on Node. */
 export const bareSocket: Broker = {
   name: 'bare', title: 'bare Node socket', version: process.version,
+  level5: false,
   command: (port) => [process.execPath, sibling('bare-socket.main.js'), String(port)],
 };
 

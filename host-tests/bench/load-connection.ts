@@ -1,10 +1,10 @@
-// One MQTT 3.1.1 connection of the load generator: counts packets straight from the read buffer and
+// One connection of the load generator, of MQTT 3.1.1 or 5.0: counts packets straight from the read buffer and
 // answers them, without an object per message. All connections read into one shared buffer (they
 // parse it before they return); only the unfinished packet at its end is kept per connection. The
 // answers to everything in one read go out in one write.
 
 import { connect, type Socket } from 'node:net';
-import { MARKER, connectPacket, subscribePacket } from './load-packets.js';
+import { MARKER, connectPacket, subscribePacket, type Level } from './load-packets.js';
 import type { SequenceCheck } from './load-check.js';
 
 const READ_BYTES = 256 * 1024;
@@ -35,6 +35,7 @@ export class Connection {
   markerCount = 0;
 
   readonly #socket: Socket;
+  readonly #level: Level;
   readonly #fail: (error: Error) => void;
   readonly #kept = Buffer.allocUnsafeSlow(PACKET_BYTES_MAX);
   #keptBytes = 0;
@@ -42,15 +43,16 @@ export class Connection {
   #closing = false;
 
   /** @param fail called once the broker closes the connection or breaks the protocol. */
-  constructor(port: number, clientId: string, fail: (error: Error) => void) {
+  constructor(port: number, clientId: string, fail: (error: Error) => void, level: Level = 4) {
     this.#fail = fail;
+    this.#level = level;
     this.#socket = connect({
       host: '127.0.0.1', port, noDelay: true,
       onread: { buffer: readBuffer, callback: (byteCount) => this.#take(byteCount) },
     });
     this.#socket.on('error', (error) => this.#stop(error));
     this.#socket.on('close', () => this.#stop(new Error('the broker closed the connection')));
-    this.#socket.write(connectPacket(clientId));
+    this.#socket.write(connectPacket(clientId, level));
   }
 
   write(bytes: Uint8Array): void {
@@ -58,7 +60,7 @@ export class Connection {
   }
 
   subscribe(filters: readonly string[], qos: number): void {
-    this.write(subscribePacket(1, filters, qos));
+    this.write(subscribePacket(1, filters, qos, this.#level));
   }
 
   close(): void {
@@ -140,7 +142,7 @@ export class Connection {
         this.connected = true;
         return;
       case 9:
-        for (let at = body + 2; at < end; at++) {
+        for (let at = this.#content(bytes, body + 2); at < end; at++) {
           if (bytes[at]! > 2) throw new Error(`SUBACK with code ${bytes[at]}`);
           this.subscribedCount++;
         }
@@ -156,6 +158,7 @@ export class Connection {
       this.#answer(qos === 1 ? 0x40 : 0x50, bytes, payload);
       payload += 2;
     }
+    payload = this.#content(bytes, payload);
     const source = (bytes[payload + 4]! << 8) | bytes[payload + 5]!;
     if (source === MARKER) {
       this.markerCount++;
@@ -165,6 +168,11 @@ export class Connection {
       (bytes[payload + 2]! << 8) | bytes[payload + 3]!) >>> 0;
     if (this.check !== null) this.check.take(source, sequence);
     if (this.onMessage !== null) this.onMessage(source);
+  }
+
+  /** What follows the properties that begin at `at`; a broker has few to say here. */
+  #content(bytes: Buffer, at: number): number {
+    return this.#level === 5 ? at + 1 + bytes[at]! : at;
   }
 
   #answer(first: number, bytes: Buffer, packetId: number): void {
@@ -191,12 +199,12 @@ export class ConnectionGroup {
     this.#port = port;
   }
 
-  async open(count: number, name: string): Promise<Connection[]> {
+  async open(count: number, name: string, level: Level = 4): Promise<Connection[]> {
     const opened: Connection[] = [];
     while (opened.length < count) {
       // Fifty at a time: a broker's backlog of connections not yet accepted may be short.
       const some = Array.from({ length: Math.min(50, count - opened.length) }, (_, index) =>
-        new Connection(this.#port, `${name}${opened.length + index}`, (error) => this.fail(error)));
+        new Connection(this.#port, `${name}${opened.length + index}`, (error) => this.fail(error), level));
       this.#connections.push(...some);
       opened.push(...some);
       await this.reached(() => some.every((connection) => connection.connected), 'CONNACK');

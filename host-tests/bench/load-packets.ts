@@ -1,4 +1,5 @@
-// Packets of the load generator, encoded once before a measurement (MQTT 3.1.1).
+// Packets of the load generator, encoded once before a measurement, of MQTT 3.1.1 or 5.0. Those of 5.0 have no
+// properties, as those of 3.1.1.
 // A batch is many PUBLISH packets of one length in one buffer, so that a burst is one write;
 // between two writes only the sequence numbers change, in place.
 //
@@ -11,6 +12,9 @@ export const PAYLOAD_BYTES = 64;
 export const MARKER = 0xffff;
 export const MARKER_TOPIC = 'bench/marker';
 
+/** Protocol level of MQTT 3.1.1, and of 5.0. */
+export type Level = 4 | 5;
+
 export interface Batch {
   readonly bytes: Buffer;
   readonly messageCount: number;
@@ -22,6 +26,8 @@ export interface Batch {
 export interface BatchShape {
   readonly messageCount: number;
   readonly qos: number;
+  /** 4 if it is not given. */
+  readonly level?: Level;
   readonly retain?: boolean;
   /** Same length for every index: the packets of a batch are equally long. */
   readonly topic: (index: number) => string;
@@ -46,14 +52,19 @@ function packet(first: number, ...parts: Buffer[]): Buffer {
   return Buffer.concat([Buffer.from(header), body]);
 }
 
-/** Clean session, keep-alive 0: nothing but the scenario's own packets goes over the connection. */
-export function connectPacket(clientId: string): Buffer {
-  return packet(0x10, text('MQTT'), Buffer.from([4, 2, 0, 0]), text(clientId));
+/** The length of properties, where there may be some: there are none. */
+function properties(level: Level): Buffer {
+  return Buffer.alloc(level === 5 ? 1 : 0);
 }
 
-export function subscribePacket(packetId: number, filters: readonly string[], qos: number): Buffer {
+/** Clean session, keep-alive 0: nothing but the scenario's own packets goes over the connection. */
+export function connectPacket(clientId: string, level: Level = 4): Buffer {
+  return packet(0x10, text('MQTT'), Buffer.from([level, 2, 0, 0]), properties(level), text(clientId));
+}
+
+export function subscribePacket(packetId: number, filters: readonly string[], qos: number, level: Level): Buffer {
   const wanted = filters.map((filter) => Buffer.concat([text(filter), Buffer.from([qos])]));
-  return packet(0x82, Buffer.from([packetId >> 8, packetId & 255]), ...wanted);
+  return packet(0x82, Buffer.from([packetId >> 8, packetId & 255]), properties(level), ...wanted);
 }
 
 export function publishBatch(shape: BatchShape): Batch {
@@ -65,7 +76,7 @@ export function publishBatch(shape: BatchShape): Batch {
     const packetId = Buffer.alloc(shape.qos > 0 ? 2 : 0);
     if (shape.qos > 0) packetId.writeUInt16BE((shape.firstPacketId ?? 1) + index);
     const first = 0x30 | (shape.qos << 1) | (shape.retain ? 1 : 0);
-    packets.push(packet(first, text(shape.topic(index)), packetId, payload));
+    packets.push(packet(first, text(shape.topic(index)), packetId, properties(shape.level ?? 4), payload));
   }
   const packetBytes = packets[0]?.length ?? 0;
   if (packets.some((each) => each.length !== packetBytes)) {

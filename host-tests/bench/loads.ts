@@ -4,7 +4,7 @@
 // used again only after the broker has read it, which its arrival elsewhere proves.
 
 import { SequenceCheck, type Faults } from './load-check.js';
-import { numberBatch, publishBatch, type Batch } from './load-packets.js';
+import { numberBatch, publishBatch, type Batch, type Level } from './load-packets.js';
 import type { Connection } from './load-connection.js';
 
 export interface Load {
@@ -26,6 +26,8 @@ function noFaults(): Faults {
 
 export interface BurstShape {
   readonly qos: number;
+  /** 4 if it is not given. */
+  readonly level?: Level;
   /** Batches in flight at most, and messages in each: one write per batch. */
   readonly batchCount: number;
   readonly batchMessageCount: number;
@@ -48,7 +50,7 @@ export class Bursts implements Load {
     this.#shape = shape;
     // A packet identifier is free again once its batch is: each batch of the ring has its own.
     this.#batches = Array.from({ length: shape.batchCount }, (_, index) => publishBatch({
-      qos: shape.qos, messageCount: shape.batchMessageCount, topic: () => shape.topic,
+      qos: shape.qos, level: shape.level ?? 4, messageCount: shape.batchMessageCount, topic: () => shape.topic,
       firstPacketId: 1 + index * shape.batchMessageCount,
     }));
     this.#checks = subscribers.map(() => new SequenceCheck(1));

@@ -4,6 +4,7 @@
 
 import { cpuMicros, residentBytes } from './process-figures.js';
 import { sleep, type ConnectionGroup } from './load-connection.js';
+import { median } from './median.js';
 import type { RunningBroker } from './brokers.js';
 import type { Faults } from './load-check.js';
 import type { Load } from './loads.js';
@@ -35,6 +36,8 @@ const REST_MS = 30;
 /** Long enough for V8 to have compiled the hot path of the brokers on Node. */
 const WARM_UP_MS = 300;
 const MEASURED_MS = 400;
+/** Of two loads by turns. */
+const TURNS = 5;
 
 function ownMicros(): number {
   const { user, system } = process.cpuUsage();
@@ -79,6 +82,34 @@ async function runFor(group: ConnectionGroup, load: Load, ms: number): Promise<n
 export async function measureLoad(target: Target, load: Load): Promise<Measured> {
   await runFor(target.group, load, WARM_UP_MS);
   return timed(target, () => runFor(target.group, load, MEASURED_MS));
+}
+
+/**
+ * Two loads by turns, so that what else the machine does meets both alike: what the second one takes, and the ratio of
+ * its CPU to that of the first, each the median of the turns.
+ */
+export async function measureBoth(target: Target, one: Load, other: Load):
+  Promise<{ measured: Measured; ratio: number | undefined }> {
+  for (const load of [one, other]) await runFor(target.group, load, WARM_UP_MS);
+  const turns: [Measured, Measured][] = [];
+  for (let turn = 0; turn < TURNS; turn++) {
+    const measured = async (load: Load): Promise<Measured> =>
+      timed(target, () => runFor(target.group, load, MEASURED_MS / 2));
+    turns.push([await measured(one), await measured(other)]);
+  }
+  return {
+    measured: middleOf(turns.map(([, each]) => each)),
+    ratio: median(turns.map(([first, second]) => first.cpuMicros === undefined || second.cpuMicros === undefined
+      ? undefined : second.cpuMicros / first.cpuMicros)),
+  };
+}
+
+function middleOf(turns: readonly Measured[]): Measured {
+  return {
+    cpuMicros: median(turns.map((turn) => turn.cpuMicros)),
+    generatorMicros: median(turns.map((turn) => turn.generatorMicros))!,
+    perSecond: median(turns.map((turn) => turn.perSecond))!,
+  };
 }
 
 export function figures(target: Target, key: string, measured: Measured, faults: Faults): Figures {

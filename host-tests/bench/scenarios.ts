@@ -9,7 +9,7 @@
 // - fan-in and pairs: one message per publisher.
 
 import { Bursts, OneInFlight, type BurstShape } from './loads.js';
-import { figures, measureLoad, type Figures, type Target } from './measure.js';
+import { figures, measureBoth, measureLoad, type Figures, type Target } from './measure.js';
 
 export interface Row {
   /** Key in Figures.values. */
@@ -24,6 +24,8 @@ export interface Row {
 export interface Scenario {
   readonly name: string;
   readonly rows: readonly Row[];
+  /** Only for brokers of MQTT 5.0. */
+  readonly level5?: true;
   readonly run: (target: Target) => Promise<Figures>;
 }
 
@@ -43,6 +45,40 @@ function bursts(name: string, title: string, shape: BurstShape, subscriberCount:
       const load = new Bursts(publisher!, subscribers, shape);
       const measured = await measureLoad(target, load);
       return figures(target, name, measured, load.faults());
+    },
+  };
+}
+
+/** The same burst in MQTT 5.0 and in 3.1.1, by turns, in one run of the broker. */
+function burstsOfBothLevels(qos: number, batchMessageCount: number): Scenario {
+  const name = `level-5-qos${qos}`;
+  const title = `burst 1:1, QoS ${qos}, MQTT 5.0`;
+  return {
+    name,
+    level5: true,
+    rows: [
+      { key: name, title, unit: 'micros' },
+      { key: `${name}-ratio`, title: `${title} to 3.1.1`, unit: 'times', wantedMax: 1.15 },
+    ],
+    run: async (target) => {
+      const loads: Bursts[] = [];
+      for (const level of [4, 5] as const) {
+        const shape = { ...burstShape(qos, batchMessageCount), level, topic: `bench/level${level}` };
+        const subscribers = await target.group.open(1, `subscriber${level}`, level);
+        await target.group.subscribe(subscribers[0]!, [shape.topic], qos);
+        const [publisher] = await target.group.open(1, `publisher${level}`, level);
+        loads.push(new Bursts(publisher!, subscribers, shape));
+      }
+      const { measured, ratio } = await measureBoth(target, loads[0]!, loads[1]!);
+      const faults = loads[0]!.faults();
+      const others = loads[1]!.faults();
+      return {
+        ...figures(target, name, measured, {
+          lost: faults.lost + others.lost, duplicates: faults.duplicates + others.duplicates,
+          outOfOrder: faults.outOfOrder + others.outOfOrder,
+        }),
+        values: { [name]: measured.cpuMicros, [`${name}-ratio`]: ratio },
+      };
     },
   };
 }
@@ -90,4 +126,6 @@ export const deliveryScenarios: readonly Scenario[] = [
   bursts('fan-out', 'fan-out 1:100, QoS 0', burstShape(0, 50), 100, 0.2),
   fanIn,
   pairs,
+  burstsOfBothLevels(0, 500),
+  burstsOfBothLevels(1, 200),
 ];

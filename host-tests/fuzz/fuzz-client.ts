@@ -9,7 +9,8 @@ import { Application } from '../client/application.js';
 import { checkClientInvariants } from '../client/invariants.js';
 import { ScriptedBroker } from '../client/scripted-broker.js';
 import {
-  concat, connack, packet, pingresp, puback, pubcomp, publish, pubrec, pubrel, suback, toHex, unsuback,
+  auth, concat, connack, connack5, disconnect, packet, pingresp, puback, pubcomp, publish, publish5, pubrec, pubrel,
+  suback, suback5, toHex, unsuback, unsuback5, type Properties,
 } from '../support/packets.js';
 import { Random } from '../support/random.js';
 import type { Coverage } from './fuzz-core.js';
@@ -24,13 +25,40 @@ const NAMES = ['CONNECT', 'PUBLISH', 'PUBACK', 'PUBREC', 'PUBREL', 'PUBCOMP', 'S
 
 function someLimits(random: Random): Partial<ClientLimits> {
   return { packetBytesMax: random.pick([128, 256]), inboxBytes: random.pick([256, 400]), outboxBytes: 288,
-    acknowledgementBytes: random.pick([4, 32]), subscriptionsMax: SUBSCRIPTIONS_MAX, queuedMax: random.between(1, 8),
+    acknowledgementBytes: random.pick([4, 32]), topicAliasMax: random.below(4), topicAliasBytes: random.pick([4, 70]),
+    subscriptionsMax: SUBSCRIPTIONS_MAX, queuedMax: random.between(1, 8),
     inflightMax: random.between(1, 4), receiveMax: random.between(1, 5), connectTimeoutMs: 3000, pingTimeoutMs: 2000,
     queueFull: random.pick(Object.values(QueueFull)) };
 }
 
+/** What a broker of 5.0 may send beside what others may. */
+function someAnswer5(random: Random): Uint8Array {
+  const id = random.between(1, 6);
+  const filterId = 0x10000 - SUBSCRIPTIONS_MAX + random.below(SUBSCRIPTIONS_MAX);
+  const reason: Properties = random.chance(30) ? { reason: 'why', user: [['a', 'b']] } : {};
+  const code = random.pick([0, 0, 0x10, 0x80, 0x92, 0x97]);
+  switch (random.below(10)) {
+    case 0: return puback(id, code, reason);
+    case 1: return pubrec(id, code, reason);
+    case 2: return pubcomp(id, random.pick([0, 0x92]), reason);
+    case 3: return pubrel(id, random.pick([0, 0x92]), reason);
+    case 4: return suback5(filterId, reason, random.pick([0, 1, 2, 0x80, 0xa2]));
+    case 5: return unsuback5(filterId, reason, random.pick([0, 0x11, 0x87]));
+    case 6: return random.chance(10) ? disconnect(random.pick([0, 0x8b, 0x9c]), reason) : pingresp();
+    case 7: return random.chance(10) ? auth(random.pick([0, 0x18]), { method: 'M' }) : pingresp();
+    default: {
+      const alias = random.chance(30) ? { alias: random.between(1, 4) } : {};
+      const more: Properties = random.chance(30) ? { expiry: 9, contentType: 'c', subscription: [1, 300] } : {};
+      const topic = 'alias' in alias && random.chance(50) ? '' : random.pick(TOPICS);
+      return publish5(topic, 'p'.repeat(random.below(random.chance(5) ? 900 : 30)),
+        { qos: random.below(3), id, retain: random.chance(20), properties: { ...alias, ...more } });
+    }
+  }
+}
+
 /** What a broker may send, with the identifiers that are likely to be in use. */
-function someAnswer(random: Random): Uint8Array {
+function someAnswer(random: Random, level: number): Uint8Array {
+  if (level === 5 && random.chance(90)) return someAnswer5(random);
   const id = random.chance(90) ? random.between(1, 6) : random.below(0x10000);
   const filterId = 0x10000 - SUBSCRIPTIONS_MAX + random.below(SUBSCRIPTIONS_MAX);
   switch (random.below(13)) {
@@ -49,9 +77,9 @@ function someAnswer(random: Random): Uint8Array {
   }
 }
 
-function someStream(random: Random): Uint8Array {
+function someStream(random: Random, level: number): Uint8Array {
   let bytes: Uint8Array = new Uint8Array(0);
-  for (let count = random.between(1, 8); count > 0; count--) bytes = concat(bytes, someAnswer(random));
+  for (let count = random.between(1, 8); count > 0; count--) bytes = concat(bytes, someAnswer(random, level));
   for (let count = random.chance(60) ? 0 : random.below(4); count > 0; count--) bytes = damage(random, bytes);
   return bytes;
 }
@@ -73,7 +101,7 @@ class Run {
     const clean = random.chance(30);
     this.broker = new ScriptedBroker({
       cleanSession: clean, keepAliveSeconds: random.pick([0, 2]), queueQos0: random.chance(50),
-      protocolLevel: random.pick([3, 4, 4]), random: () => random.next(), observer: application,
+      protocolLevel: random.pick([3, 4, 4, 5, 5, 5]), random: () => random.next(), observer: application,
     }, someLimits(random));
     application.client = this.broker.client;
     application.meanwhile = () => {
@@ -97,8 +125,19 @@ class Run {
       if (random.chance(20)) broker.link.capacity = random.below(300);
     }
     if (client.state !== CONNECTING || !random.chance(85)) return;
-    const present = !client.options.cleanSession && client.options.protocolLevel === 4 && random.chance(60);
-    this.give(random.chance(3) ? connack(false, random.between(1, 5)) : connack(present));
+    const present = !client.options.cleanSession && client.protocolLevel >= 4 && random.chance(60);
+    if (random.chance(3)) this.give(connack(false, random.between(1, 5)));
+    else this.give(client.protocolLevel === 5 ? connack5(present, 0, this.#told()) : connack(present));
+  }
+
+  /** What CONNACK of 5.0 tells. */
+  #told(): Properties {
+    const { random } = this;
+    return { ...(random.chance(50) ? { receiveMaximum: random.between(1, 5) } : {}),
+      ...(random.chance(50) ? { aliasMaximum: random.below(5) } : {}),
+      ...(random.chance(20) ? { packetMaximum: random.between(40, 200) } : {}),
+      ...(random.chance(20) ? { maximumQos: random.below(2) } : {}),
+      ...(random.chance(20) ? { wildcards: 0 } : {}) };
   }
 
   /** Well-formed, CONNECT first, DISCONNECT last. */
@@ -187,9 +226,9 @@ class Run {
       client.connect();
       if (client.state === WAITING) broker.pass(500, 500);
     }
-    const sent = [...broker.open(), ...broker.send(connack(false))];
+    const sent = [...broker.open(), ...broker.send(client.protocolLevel === 5 ? connack5(false) : connack(false))];
     for (let i = 0; i < sent.length; i++) {
-      const answer = answerTo(sent[i]!);
+      const answer = answerTo(sent[i]!, client.protocolLevel);
       if (answer !== null) sent.push(...broker.send(answer));
     }
     if (client.state !== CONNECTED) throw new Error(`no recovery: ${application.told.slice(-3).join()}`);
@@ -201,11 +240,11 @@ class Run {
   }
 }
 
-function answerTo(words: string): Uint8Array | null {
+function answerTo(words: string, level: number): Uint8Array | null {
   const id = Number(/ id(\d+)/.exec(words)?.[1] ?? 0);
   const name = words.split(' ')[0];
-  if (name === 'SUBSCRIBE') return suback(id, 0);
-  if (name === 'UNSUBSCRIBE') return unsuback(id);
+  if (name === 'SUBSCRIBE') return level === 5 ? suback5(id, {}, 0) : suback(id, 0);
+  if (name === 'UNSUBSCRIBE') return level === 5 ? unsuback5(id, {}, 0) : unsuback(id);
   if (name === 'PUBREL') return pubcomp(id);
   if (name === 'PINGREQ') return pingresp();
   if (words.startsWith('PUBLISH q1')) return puback(id);
@@ -224,7 +263,7 @@ export function fuzzClient(seed: number, steps: number, coverage: Coverage): voi
   let step = 0;
   try {
     for (; step < steps; step++) {
-      bytes = someStream(run.random);
+      bytes = someStream(run.random, client.protocolLevel);
       run.step(bytes);
     }
     run.recover();

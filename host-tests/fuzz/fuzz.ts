@@ -14,7 +14,8 @@ export const MEETS = ['dropped/outbox-full', 'dropped/session-full', 'dropped/qu
   'dropped/sys', 'refused/full', 'refused/identifier', 'refused/level', 'refused/login', 'refused/connect-timeout',
   'refused/subscriptions', 'errors/malformed', 'errors/protocol', 'errors/topic', 'errors/too-large',
   'errors/receive-maximum', 'ended/keep-alive', 'ended/taken-over', 'ended/link-lost', 'publishers/waited',
-  'acknowledgements/unknown', 'client/errors', 'client/refused', 'client/refusedSubscriptions',
+  'acknowledgements/unknown', 'dropped/expired', 'dropped/too-large', 'clients/expired', 'client/errors',
+  'client/refused', 'client/refusedSubscriptions',
   'client/skippedTooLarge', 'client/unknownAcknowledgements', 'client/droppedOld', 'client/ended 1', 'client/ended 2',
   'client/ended 3', 'client/ended 4', 'client/ended -129', 'client/ended -130', 'client/ended -144',
   'client/ended -147', 'client/ended -149'] as const;

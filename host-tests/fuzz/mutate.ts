@@ -7,12 +7,12 @@ import {
 } from '../support/packets.js';
 
 /** Topics and filters of the hostile peer; `$own/…` belongs to the others. */
-const TOPICS = ['a', 'a/b', 'a/b/c', '/', 'b//c', '$x/a', '$SYS/broker/uptime', 'x'.repeat(40)];
-const FILTERS = [...TOPICS, '#', '+', 'a/#', '+/b', '+/+/#', '$SYS/#', '/+'];
+export const TOPICS = ['a', 'a/b', 'a/b/c', '/', 'b//c', '$x/a', '$SYS/broker/uptime', 'x'.repeat(40)];
+export const FILTERS = [...TOPICS, '#', '+', 'a/#', '+/b', '+/+/#', '$SYS/#', '/+'];
 const LONG_LENGTHS = [[0xff, 0xff, 0xff, 0x7f], [0xff, 0xff, 0xff, 0xff, 0x7f], [0x80, 0x00], [0x80, 0x80, 0x80, 0x01]];
 
 /** A small number of identifiers, so that packets of different streams meet. */
-const identifier = (random: Random): number => random.chance(95) ? random.between(1, 6) : random.below(0x10000);
+export const identifier = (random: Random): number => random.chance(95) ? random.between(1, 6) : random.below(0x10000);
 
 function someConnect(random: Random): Uint8Array {
   const will = random.chance(40) ? {

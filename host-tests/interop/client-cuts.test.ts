@@ -1,9 +1,10 @@
 // TcpClient on links that are cut again and again, at any byte, to brokers that keep its sessions: QoS 2 is exactly
-// once from end to end, QoS 1 at least once, both in order (MQTT 3.1.1 sections 4.3.2, 4.3.3 and 4.6).
+// once from end to end, QoS 1 at least once, both in order (MQTT 3.1.1 sections 4.3.2, 4.3.3 and 4.6; the same in 5.0,
+// where topic aliases end with each connection).
 
 import t, { type Test } from 'tap';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WatchedClient } from '../node/watched-client.js';
+import { WatchedClient, type WatchedOptions } from '../node/watched-client.js';
 import { CuttingProxy } from './cutting-proxy.js';
 import { type BrokerProcess, Mosquitto, mosquittoSkip, OurBroker } from './mosquitto-broker.js';
 import { count, firstOccurrences, LONG_MS, numbersOf, QUICK, seeded, Source } from './source.js';
@@ -35,14 +36,20 @@ const KINDS: readonly Kind[] = [
   { name: 'our broker', skip: false, keepsOrder: true, open: (t) => OurBroker.open(t, '--max-queued', '20000') },
 ];
 
-for (const { name, skip, keepsOrder, open } of KINDS) {
-  t.test(`${name}: links cut at any byte`, { skip, buffered: true }, async (t) => {
+const VERSIONS: readonly [name: string, options: WatchedOptions][] = [
+  ['MQTT 3.1.1', {}],
+  ['MQTT 5.0', { protocolLevel: 5, properties: { sessionExpirySeconds: 600 } }],
+];
+
+for (const [kind, [version, options]] of KINDS.flatMap((kind) => VERSIONS.map((each) => [kind, each] as const))) {
+  const { name, skip, keepsOrder, open } = kind;
+  t.test(`${name}, ${version}: links cut at any byte`, { skip, buffered: true }, async (t) => {
     const random = seeded(t);
     const { port } = await open(t);
     const [before, behind] = await Promise.all([0, 1].map(() => CuttingProxy.open(t, port, random)));
     // The first one's link holds.
     const houses = await Promise.all([port, behind!.port, behind!.port, behind!.port].map(async (port, i) => {
-      const house = new WatchedClient(t, port, { id: `house-${i}`, clean: false, limits: QUICK });
+      const house = new WatchedClient(t, port, { id: `house-${i}`, clean: false, limits: QUICK, ...options });
       house.client.subscribe('n/#', { QoS: 2 });
       house.client.connect();
       await house.event(/^subscribed/);
@@ -54,7 +61,7 @@ for (const { name, skip, keepsOrder, open } of KINDS) {
         random.chance(40) ? random.between(1, 300) : random.between(300, 4000);
     }
     behind!.cutAll();
-    const sources = [1, 1, 2, 2].map((qos, i) => new Source(t, before!.port, `source-${i}`, qos));
+    const sources = [1, 1, 2, 2].map((qos, i) => new Source(t, before!.port, `source-${i}`, qos, options));
     for (const { watched } of sources) watched.client.connect();
     let last = 0;
     while (before!.cutCount < CUTS || behind!.cutCount < CUTS) {

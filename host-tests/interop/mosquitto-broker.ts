@@ -6,6 +6,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { BROKER, Child, run, within, type Exit, type Owner } from '../node/children.js';
 
 const PROGRAMS = ['mosquitto', 'mosquitto_pub', 'mosquitto_sub', 'mosquitto_passwd'];
@@ -132,5 +133,19 @@ export class OurBroker extends BrokerProcess {
 
   protected launch(): Child {
     return new Child(this.owner, process.execPath, [BROKER, 'broker', '--port', String(this.port), ...this.#args]);
+  }
+}
+
+/** Knows no MQTT 5.0. */
+export class Aedes extends BrokerProcess {
+  static async open(owner: Owner): Promise<Aedes> {
+    const broker = new Aedes(owner, await quietPort());
+    await broker.start();
+    return broker;
+  }
+
+  protected launch(): Child {
+    const program = fileURLToPath(new URL('../bench/aedes.main.js', import.meta.url));
+    return new Child(this.owner, process.execPath, [program, String(this.port)]);
   }
 }

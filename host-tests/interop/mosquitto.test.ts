@@ -177,19 +177,6 @@ t.test('a file of 200 KiB, byte for byte', { skip }, async (t) => {
   t.ok((await sub.end()).stdout === `now\n${text}\n`);
 });
 
-t.test('-V mqttv5 is refused with a sentence, and nobody hangs [MQTT-3.1.2-2]', { skip }, async (t) => {
-  const house = await House.open(t);
-  const started = performance.now();
-  const pub = await house.pub(['-V', 'mqttv5', '-t', 'a', '-m', 'b', '-q', '1']);
-  const sub = await house.start('mosquitto_sub', '-V', 'mqttv5', '-t', 'a').end();
-  for (const exit of [pub, sub]) {
-    t.ok(exit.code !== 0 && exit.code !== null, `exit code ${exit.code}`);
-    t.match(exit.stderr, /Unsupported Protocol Version/i);
-  }
-  t.ok(performance.now() - started < 3000, 'at once');
-  await house.publish('-t', 'a', '-m', 'b', '-q', '1');
-});
-
 t.test('exit codes: a login that is refused, and a broker that is full', { skip }, async (t) => {
   const broker = new Broker(hostLimits({ clientsMax: 2 }), {
     random: () => Math.floor(Math.random() * 0x1_0000_0000),

@@ -1,87 +1,9 @@
 // The broker against MQTT.js 5, over TCP on loopback, in MQTT 3.1.1 and 3.1.
 
-import t, { type Test } from 'tap';
-import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
-import { once, type EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
-import { Changes, startBroker, within } from '../node/children.js';
-
-interface Message {
-  topic: string;
-  text: string;
-  qos: number;
-  retain: boolean;
-  dup: boolean;
-  payload: Buffer;
-}
-
-/** An MQTT.js client with everything it receives. */
-class Peer {
-  readonly client: MqttClient;
-  readonly messages: Message[] = [];
-  sessionPresent = false;
-  readonly #changes = new Changes();
-
-  constructor(t: Test, port: number, options: IClientOptions) {
-    const client = mqtt.connect({ host: '127.0.0.1', port, protocolVersion: 4, reconnectPeriod: 0, ...options });
-    this.client = client;
-    client.on('error', () => {}); // awaited where it is expected
-    client.on('message', (topic: string, payload: Buffer, { qos, retain, dup }: IPublishPacket) => {
-      this.messages.push({ topic, text: payload.toString(), qos, retain, dup, payload });
-      this.#changes.signal();
-    });
-    t.teardown(() => client.endAsync(true));
-  }
-
-  static async connected(t: Test, port: number, options: IClientOptions = {}): Promise<Peer> {
-    const peer = new Peer(t, port, options);
-    const connack = await peer.event('connect');
-    peer.sessionPresent = (connack as { sessionPresent: boolean }).sessionPresent;
-    return peer;
-  }
-
-  /** What the client's next event `name` says. */
-  async event(name: 'connect' | 'close' | 'error'): Promise<unknown> {
-    const [value] = await within(once(this.client as unknown as EventEmitter, name), `${name} of a client`);
-    return value;
-  }
-
-  async subscribe(filter: string, qos: 0 | 1 | 2): Promise<number> {
-    const granted = await within(this.client.subscribeAsync(filter, { qos }), `SUBACK for ${filter}`);
-    return granted[0]!.qos;
-  }
-
-  async publish(topic: string, payload: string | Buffer, qos: 0 | 1 | 2 = 0, retain = false): Promise<void> {
-    await within(this.client.publishAsync(topic, payload, { qos, retain }), `the end of PUBLISH to ${topic}`);
-  }
-
-  async received(count: number): Promise<Message[]> {
-    await this.#changes.until(() => this.messages.length >= count,
-      () => `${count} messages; ${this.messages.length} came`);
-    return this.messages;
-  }
-
-  /** Comes after all that was published before, so that what did not arrive by then does not arrive. */
-  async settled(): Promise<Message[]> {
-    const marks = (): number => this.messages.filter(({ topic }) => topic === 'settled').length;
-    const before = marks();
-    await this.subscribe('settled', 0);
-    await this.publish('settled', 'now');
-    await this.#changes.until(() => marks() > before, 'settled');
-    return this.messages.filter(({ topic }) => topic !== 'settled');
-  }
-
-  async leave(): Promise<void> {
-    await within(this.client.endAsync(), 'the end of the client');
-  }
-
-  /** As a device that loses its power. */
-  async vanish(): Promise<void> {
-    const closed = this.event('close');
-    (this.client.stream as Socket).destroy();
-    await closed;
-  }
-}
+import t from 'tap';
+import type { IClientOptions } from 'mqtt';
+import { startBroker, within } from '../node/children.js';
+import { Peer } from './mqttjs-peer.js';
 
 const VERSIONS: readonly [name: string, options: IClientOptions][] = [
   ['MQTT 3.1.1', { protocolVersion: 4, protocolId: 'MQTT' }],
@@ -190,13 +112,6 @@ for (const [name, version] of VERSIONS) {
     for (const peer of two) t.strictSame(await peer.settled(), [], 'each has a name of its own [MQTT-3.1.3-6]');
   });
 }
-
-t.test('MQTT 5 is refused with return code 1 [MQTT-3.1.2-2]', async (t) => {
-  const { port } = await startBroker(t);
-  const peer = new Peer(t, port, { protocolVersion: 5 });
-  t.match(await peer.event('error'), { message: /./ });
-  t.notOk(peer.client.connected);
-});
 
 t.test('a second client with the same identifier takes the session over', async (t) => {
   const { port } = await startBroker(t);

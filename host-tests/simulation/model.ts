@@ -1,90 +1,43 @@
-// A reference model of an MQTT 3.1.1 broker: maps and strings, slow and obvious, written from the
-// specification. It handles the same packets as the real core, in the same order, and knows from
-// them what each client must receive; nothing is ever full. Driven by world.ts. Deterministic; runs
-// on Node and on XS.
+// A reference model of an MQTT broker, for clients of 3.1.1 and of 5.0: maps and strings, slow and
+// obvious, written from the specification. It handles the same packets as the real core, in the
+// same order, and knows from them what each client must receive; nothing is ever full. Driven by
+// world.ts. Deterministic; runs on Node and on XS.
 //
 // Where the specification leaves a choice the model has made the one of design.md: QoS 2 is passed
 // on when PUBLISH comes, overlapping filters give one delivery at the highest QoS, nothing of QoS 0
-// is kept for who is away, nobody publishes into `$SYS`.
+// is kept for who is away, nobody publishes into `$SYS`, sessions and wills are late by a tick.
 
-import { Line, parsePublish, SessionQueue, type Message } from './expect.js';
-
-export interface Will extends Message {
-  retain: boolean;
-}
-
-export interface ConnectRequest {
-  clientId: string;
-  clean: boolean;
-  will: Will | null;
-}
-
-/** Whether a topic filter matches a topic name, MQTT 3.1.1 section 4.7. */
-export function matches(filter: string, topic: string): boolean {
-  const wanted = filter.split('/');
-  const levels = topic.split('/');
-  if (topic.startsWith('$') && (wanted[0] === '+' || wanted[0] === '#')) return false; // [MQTT-4.7.2-1]
-  for (let i = 0; i < wanted.length; i++) {
-    if (wanted[i] === '#') return true; // the parent level too [MQTT-4.7.1-2]
-    if (i === levels.length || (wanted[i] !== '+' && wanted[i] !== levels[i])) return false;
-  }
-  return wanted.length === levels.length;
-}
-
-class Session {
-  readonly clean: boolean;
-  readonly subscriptions = new Map<string, number>();
-  /** Identifiers of QoS 2 messages whose PUBREL is awaited. */
-  readonly received = new Set<number>();
-  readonly queue = new SessionQueue();
-  connection: Connection | null = null;
-
-  constructor(clean: boolean) {
-    this.clean = clean;
-  }
-}
-
-/** One connection of a client, known by the number that the caller gave it. */
-class Connection {
-  readonly number: number;
-  readonly line = new Line();
-  clientId: string | null = null;
-  will: Will | null = null;
-
-  constructor(number: number) {
-    this.number = number;
-  }
-}
-
-/** What the model must know of connections and cannot: asked from the caller by number. */
-export interface Links {
-  /**
-   * The connection is about to end: whatever still comes from it must be given to `observe` now.
-   */
-  ending(number: number): void;
-  /** Something happened that a test should meet now and then. */
-  met(what: string): void;
-  /**
-   * Whether the client does not read all: QoS 0 may be dropped for want of room, bytes may be lost.
-   */
-  congested(number: number): boolean;
-}
+import { isMisformed, parsePublish, tellSeen } from './message.js';
+import type { Message, Seen, View, Wanted } from './message.js';
+import { Routing } from './routing.js';
+import type { Member } from './shared.js';
+import { Connection, hexOf, isShared, isWellShared, NEVER, Session } from './terms.js';
+import type { ConnectRequest, Links, ModelLimits, Subscription, Will } from './terms.js';
 
 export class Model {
   readonly #links: Links;
-  readonly #inflightMax: number;
-  readonly #levelsMax: number;
+  readonly #limits: ModelLimits;
   readonly #connections = new Map<number, Connection>();
-  readonly #sessions = new Map<string, Session>();
-  readonly #retained = new Map<string, Message>();
+  readonly #routing: Routing;
+  /** Sessions in the order in which a tick looks at them. */
+  #order: Session[] = [];
   #anonymous = 0;
   /** QoS 0 messages that were dropped for certain. */
   dropped = 0;
 
-  constructor(links: Links, inflightMax: number, levelsMax: number) {
+  constructor(links: Links, limits: ModelLimits) {
     this.#links = links;
-    this.#inflightMax = inflightMax;
-    this.#levelsMax = levelsMax;
+    this.#limits = limits;
+    this.#routing = new Routing(links, limits);
+  }
+
+  /** Messages that the core may drop, and cannot retain. */
+  get lostWithSession(): number {
+    return this.#routing.lostWithSession;
+  }
+
+  get unretained(): number {
+    return this.#routing.unretained;
   }
 
   isOpen(number: number): boolean {
@@ -92,132 +45,208 @@ export class Model {
   }
 
   opened(number: number): void {
-    this.#connections.set(number, new Connection(number));
+    this.#connections.set(number, new Connection(number, this.#routing.nowMs));
   }
 
   #session(number: number): Session {
-    return this.#sessions.get(this.#connections.get(number)!.clientId!)!;
+    return this.#connections.get(number)!.session!;
+  }
+
+  #view(connection: Connection): View {
+    return connection.view(this.#routing.nowMs);
   }
 
   #answer(number: number, words: string): void {
     this.#connections.get(number)!.line.answers.push(words);
   }
 
+  /** Answers with a reason code in MQTT 5.0, and without in 3.1.1. */
+  #reason(number: number, words: string, code: number): void {
+    this.#answer(number, words + (this.#connections.get(number)!.level === 5 ? hexOf(code) : ''));
+  }
+
   connect(number: number, request: ConnectRequest): void {
     const connection = this.#connections.get(number)!;
-    if (request.clientId === '' && !request.clean) { // [MQTT-3.1.3-8]
+    const isLevel5 = request.level === 5;
+    connection.level = request.level;
+    if (request.clientId === '' && !request.clean && !isLevel5) { // [MQTT-3.1.3-8]
       this.#answer(number, 'CONNACK new 2');
       this.end(number, false, false);
       return;
     }
     const clientId = request.clientId === '' ? `anonymous ${++this.#anonymous}` : request.clientId;
-    const other = this.#sessions.get(clientId)?.connection;
-    if (other) this.end(other.number, true, this.#links.congested(other.number)); // [MQTT-3.1.4-2]
-    let session = this.#sessions.get(clientId);
-    if (request.clean) session = undefined; // [MQTT-3.1.2-6]
-    this.#answer(number, `CONNACK ${session === undefined ? 'new' : 'present'} 0`);
-    session ??= new Session(request.clean);
-    this.#sessions.set(clientId, session);
+    const other = this.#routing.sessions.get(clientId)?.connection;
+    if (other) this.end(other.number, true, this.#links.congested(other.number), 0x8e); // [MQTT-3.1.4-2]
+    let session = this.#routing.sessions.get(clientId);
+    if (session !== undefined && request.clean) { // [MQTT-3.1.2-6]
+      this.#endSession(session);
+      session = undefined;
+    }
+    if (session?.will) this.#links.met('wills cancelled');
+    this.#answer(number, `CONNACK ${session === undefined ? 'new' : 'present'} 0` +
+      (isLevel5 ? this.#announced(request) : ''));
+    session ??= new Session(clientId);
+    session.will = null; // 5.0 [MQTT-3.1.3-9]
+    session.leftMs = -1;
+    session.expirySeconds = this.#expiryOf(request.expirySeconds);
+    this.#routing.sessions.set(clientId, session);
     session.connection = connection;
     session.queue.resume();
-    connection.clientId = clientId;
+    connection.session = session;
     connection.will = request.will;
+    connection.window = Math.min(request.receiveMaximum, this.#limits.inflightMax);
+    connection.packetBytesMax = Math.min(request.packetBytesMax, this.#limits.outboxBytes);
+    connection.takesAliases = Math.min(request.aliasMaximum, this.#limits.topicAliasMax) > 0;
+    connection.problems = request.problems;
+    this.#routing.shared.connected(session, this.#view(connection));
   }
 
-  /** The connection ends; `lossy`: of what the broker sent, the last part was perhaps not seen. */
-  end(number: number, withWill: boolean, lossy: boolean): void {
+  #expiryOf(seconds: number): number {
+    const most = this.#limits.sessionExpirySecondsMax;
+    return most > 0 ? Math.min(most, seconds) : seconds;
+  }
+
+  /** What CONNACK says of the limits, in words. */
+  #announced(request: ConnectRequest): string {
+    const { packetBytesMax, receiveMax, topicAliasMax, keepAliveSecondsMax } = this.#limits;
+    const words = [`packetMaximum ${packetBytesMax}`, `receiveMaximum ${receiveMax}`];
+    if (topicAliasMax > 0) words.push(`aliasMaximum ${topicAliasMax}`);
+    const expirySeconds = this.#expiryOf(request.expirySeconds);
+    if (expirySeconds !== request.expirySeconds) words.push(`sessionExpiry ${expirySeconds}`);
+    const keepAlive = request.keepAliveSeconds;
+    if (keepAliveSecondsMax > 0 && (keepAlive === 0 || keepAlive > keepAliveSecondsMax)) {
+      words.push(`keepAlive ${keepAliveSecondsMax}`);
+    }
+    if (request.clientId === '') words.push('assignedId');
+    return ` {${words.join(', ')}}`;
+  }
+
+  /**
+   * The connection ends; `lossy`: of what the broker sent, the last part was perhaps not seen. A
+   * client of MQTT 5.0 that is sent away is told why: `code`.
+   */
+  end(number: number, withWill: boolean, lossy: boolean, code = 0): void {
     const connection = this.#connections.get(number)!;
+    const { line, session } = connection;
+    const farewell = `DISCONNECT${hexOf(code)}`;
+    const isTold = code !== 0 && connection.level === 5 && session !== null;
+    if (isTold) line.answers.push(farewell);
     this.#links.ending(number);
+    if (isTold && !lossy && line.answers.length > 0) throw new Error(`still to come: ${line.answers.join(', ')}`);
     this.#connections.delete(number);
-    this.dropped += connection.line.dropped;
-    if (connection.clientId === null) return;
-    const session = this.#sessions.get(connection.clientId)!;
+    this.dropped += line.dropped;
+    if (session === null) return;
     session.connection = null;
-    session.queue.lost(lossy);
-    if (session.clean) this.#sessions.delete(connection.clientId);
-    if (!withWill || connection.will === null) return;
-    this.#links.met('wills');
-    this.#route(connection.will, connection.will.retain);
+    session.queue.lost(lossy, this.#view(connection));
+    if (lossy) this.#routing.shared.lost(session);
+    if (withWill && connection.will !== null) {
+      if (connection.will.delaySeconds === 0) this.#publishWill(connection.will, session);
+      else session.will = connection.will;
+    }
+    if (session.expirySeconds === 0) this.#endSession(session);
   }
 
-  /** DISCONNECT: the will is forgotten [MQTT-3.14.4-3]. */
-  disconnect(number: number): void {
-    this.end(number, false, this.#links.congested(number));
+  #publishWill(will: Will, session: Session): void {
+    this.#links.met('wills');
+    this.#routing.route(will, will.retain, session);
+  }
+
+  #endSession(session: Session): void {
+    const { will } = session;
+    session.will = null;
+    if (will !== null) {
+      this.#links.met('wills at session end');
+      this.#publishWill(will, session); // 5.0 [MQTT-3.1.2-8]
+    }
+    this.#routing.sessions.delete(session.clientId);
+    this.#routing.handOver(session);
+  }
+
+  /** DISCONNECT: in 3.1.1 the will is forgotten [MQTT-3.14.4-3]. */
+  disconnect(number: number, withWill = false, expirySeconds: number | null = null): void {
+    if (expirySeconds !== null) this.#session(number).expirySeconds = this.#expiryOf(expirySeconds);
+    this.end(number, withWill, this.#links.congested(number));
+  }
+
+  /** The clock: what is due is done by `tick`, after all connections that end at this time. */
+  clock(nowMs: number): void {
+    this.#routing.nowMs = nowMs;
+    const ranks = new Map([...this.#routing.sessions.keys()].map((clientId) => [clientId, this.#links.rank(clientId)]));
+    const rankOf = ({ clientId }: Session): number => ranks.get(clientId)!;
+    this.#order = [...this.#routing.sessions.values()].sort((one, other) => rankOf(one) - rankOf(other));
+  }
+
+  tick(): void {
+    for (const session of this.#order) {
+      if (session.connection !== null || this.#routing.sessions.get(session.clientId) !== session) continue;
+      if (session.leftMs < 0) session.leftMs = this.#routing.nowMs;
+      const { expirySeconds, leftMs, will } = session;
+      if (expirySeconds !== NEVER && this.#routing.nowMs >= leftMs + expirySeconds * 1000) {
+        this.#links.met('sessions over');
+        this.#endSession(session);
+      } else if (will !== null && this.#routing.nowMs >= leftMs + will.delaySeconds * 1000) {
+        this.#links.met('wills delayed');
+        session.will = null;
+        this.#publishWill(will, session);
+      }
+    }
   }
 
   publish(number: number, message: Message, id: number, retain: boolean): void {
-    if (message.qos === 1) this.#answer(number, `PUBACK id${id}`);
-    if (message.qos === 2) {
-      this.#answer(number, `PUBREC id${id}`);
-      const { received } = this.#session(number);
-      if (received.has(id)) return; // [MQTT-4.3.3-2]
-      received.add(id);
+    const { level } = this.#connections.get(number)!;
+    const session = this.#session(number);
+    const first = message.qos === 1 ? `PUBACK id${id}` : `PUBREC id${id}`;
+    if (message.qos === 2 && session.received.has(id)) { // [MQTT-4.3.3-2]
+      this.#answer(number, first);
+      return;
     }
-    this.#route(message, retain);
+    const refusal = this.#refusalOf(message, retain);
+    if (refusal === 0x97 && level === 5 && message.qos > 0) this.#routing.unretained++;
+    if (message.qos === 2 && (refusal === 0 || level < 5)) session.received.add(id);
+    if (message.qos > 0) {
+      const isWanted = refusal !== 0 || this.#routing.isWanted(message, session);
+      if (!isWanted && level === 5) this.#links.met('nobody wants it');
+      this.#reason(number, first, refusal !== 0 ? refusal : isWanted ? 0 : 0x10);
+    }
+    if (refusal === 0 || (refusal === 0x97 && (level < 5 || message.qos === 0))) {
+      this.#routing.route(message, retain, session);
+    }
+  }
+
+  /** A message that cannot be retained is delivered all the same, if its publisher cannot be told. */
+  #refusalOf(message: Message, retain: boolean): number {
+    if (message.topic === '$SYS' || message.topic.startsWith('$SYS/')) return 0x87;
+    if (isMisformed(message)) return 0x99;
+    return retain && message.payload !== '' && !this.#routing.isRetainable(message) ? 0x97 : 0;
   }
 
   /** The application publishes. */
   publishLocally(message: Message, retain: boolean): void {
-    this.#route(message, retain);
+    this.#routing.route(message, retain, null);
   }
 
-  #route(message: Message, retain: boolean): void {
-    if (message.topic === '$SYS' || message.topic.startsWith('$SYS/')) return;
-    if (retain) this.#retain(message);
-    for (const session of this.#sessions.values()) {
-      let granted = -1;
-      for (const [filter, qos] of session.subscriptions) {
-        if (matches(filter, message.topic)) granted = Math.max(granted, qos); // [MQTT-3.3.5-1]
-      }
-      if (granted < 0) continue;
-      const delivery = { ...message, qos: Math.min(granted, message.qos) };
-      if (delivery.qos > 0) {
-        session.queue.publish(delivery);
-      } else if (session.connection !== null) {
-        session.connection.line.publishOnce(delivery, this.#links.congested(session.connection.number));
-      }
-    }
-  }
-
-  /**
-   * [MQTT-3.3.1-5], [MQTT-3.3.1-10]. A topic of more levels than the broker takes is not retained.
-   */
-  #retain(message: Message): void {
-    if (message.topic.split('/').length > this.#levelsMax) return;
-    const cleared = message.payload === '';
-    if (cleared) this.#retained.delete(message.topic);
-    else this.#retained.set(message.topic, message);
-    for (const session of this.#sessions.values()) {
-      const matching = [...session.subscriptions].filter(([filter]) => matches(filter, message.topic));
-      session.queue.retainedChanged(message.topic, cleared ? null : message, matching);
-    }
-  }
-
-  subscribe(number: number, id: number, filters: readonly [filter: string, qos: number][]): void {
+  subscribe(number: number, id: number, subscriptions: readonly Subscription[]): void {
     const session = this.#session(number);
+    const isLevel5 = this.#connections.get(number)!.level === 5;
     const codes: number[] = [];
-    for (const [filter, qos] of filters) {
-      if (filter.split('/').length > this.#levelsMax) {
-        codes.push(0x80);
-        continue;
-      }
-      codes.push(qos);
-      session.subscriptions.set(filter, qos); // [MQTT-3.8.4-3]
-      const replays: Message[] = [];
-      for (const message of this.#retained.values()) {
-        if (matches(filter, message.topic)) replays.push({ ...message, qos: Math.min(qos, message.qos) });
-      }
-      session.queue.subscribed(filter, replays);
+    for (const subscription of subscriptions) {
+      const { filter, qos } = subscription;
+      const refusal = isShared(filter) && !isWellShared(filter) ? 0x8f :
+        filter.split('/').length > this.#limits.topicLevelsMax ? 0x97 : 0;
+      codes.push(refusal === 0 ? qos : isLevel5 ? refusal : 0x80);
+      if (refusal === 0) this.#routing.subscribe(session, subscription);
     }
     this.#answer(number, `SUBACK id${id} ${codes.join(',')}`); // [MQTT-3.8.4-5]
   }
 
   unsubscribe(number: number, id: number, filters: readonly string[]): void {
     const session = this.#session(number);
+    const codes: number[] = [];
     for (const filter of filters) {
-      if (session.subscriptions.delete(filter)) session.queue.unsubscribed(filter);
+      codes.push(this.#routing.unsubscribe(session, filter) ? 0 : 0x11);
     }
-    this.#answer(number, `UNSUBACK id${id}`); // [MQTT-3.10.4-5]
+    const isLevel5 = this.#connections.get(number)!.level === 5;
+    this.#answer(number, `UNSUBACK id${id}${isLevel5 ? ` ${codes.join(',')}` : ''}`); // [MQTT-3.10.4-5]
   }
 
   ping(number: number): void {
@@ -228,14 +257,15 @@ export class Model {
     this.#session(number).queue.finish(id, 'sent');
   }
 
-  pubrec(number: number, id: number): void {
-    this.#session(number).queue.release(id);
-    this.#answer(number, `PUBREL id${id}`);
+  /** `code` 0x80 and above: the client does not want the message, 5.0 [MQTT-4.3.3-4]. */
+  pubrec(number: number, id: number, code = 0): void {
+    const { queue } = this.#session(number);
+    if (code >= 0x80) queue.finish(id, 'sent');
+    else this.#reason(number, `PUBREL id${id}`, queue.release(id) ? 0 : 0x92);
   }
 
   pubrel(number: number, id: number): void {
-    this.#session(number).received.delete(id);
-    this.#answer(number, `PUBCOMP id${id}`);
+    this.#reason(number, `PUBCOMP id${id}`, this.#session(number).received.delete(id) ? 0 : 0x92);
   }
 
   pubcomp(number: number, id: number): void {
@@ -246,24 +276,55 @@ export class Model {
   observe(number: number, words: string): void {
     const connection = this.#connections.get(number);
     if (connection === undefined) throw new Error(`received "${words}" on a connection that has ended`);
-    const { line } = connection;
+    const { line, session } = connection;
     const seen = parsePublish(words);
-    if (connection.clientId === null || line.answers[0]?.startsWith('CONNACK')) {
-      line.takeAnswer(words); // CONNACK comes first [MQTT-3.2.0-1]
-    } else if (seen !== null) {
-      if (seen.qos === 0 && !seen.retain) line.takePublish(seen);
-      else this.#session(number).queue.takePublish(seen);
-    } else if (words.startsWith('PUBREL ') && this.#session(number).queue.takeRelease(Number(words.slice(9)))) {
+    if (session === null || line.answers[0]?.startsWith('CONNACK')) {
+      // CONNACK comes first [MQTT-3.2.0-1]
+      line.takeAnswer(words.replace(/assignedId auto-[0-9a-f]{16}/, 'assignedId'));
+      return;
+    }
+    const view = this.#view(connection);
+    if (seen !== null) {
+      this.#takePublish(connection, session, seen, view);
+    } else if (words.startsWith('PUBREL ') && session.queue.takeRelease(Number(words.slice(9)), view)) {
       this.#links.met('PUBREL again');
     } else {
-      line.takeAnswer(words);
+      line.takeAnswer(connection.problems ? words.replace(/ \{reason [^{}]*\}$/, '') : words); // 5.0 [MQTT-3.1.2-29]
+    }
+  }
+
+  #takePublish({ line }: Connection, session: Session, seen: Seen, view: View): void {
+    const takeShared = (): Wanted | null => {
+      const wanted = this.#routing.shared.take(session, seen, view);
+      if (wanted !== null) this.#links.met('shared');
+      return wanted;
+    };
+    if (seen.qos > 0) {
+      session.queue.takePublish(seen, view, takeShared);
+      return;
+    }
+    const taken = line.takePublish(seen, view);
+    if (taken === 'optional') session.queue.takenForReplay(seen, view); // or it was that, and this was dropped
+    if (taken === null && !session.queue.takeRetained(seen, view) && takeShared() === null) {
+      throw new Error(`received ${tellSeen(seen)} and not ${line.next}`);
     }
   }
 
   /** The client is connected and has read everything: nothing may be missing. */
   settle(number: number): void {
     const connection = this.#connections.get(number)!;
-    connection.line.settle();
-    if (connection.clientId !== null) this.#session(number).queue.settle(this.#inflightMax);
+    const { line, session, window } = connection;
+    line.settle();
+    if (session !== null) session.queue.settle(window, this.#view(connection));
+    connection.sinceMs = this.#routing.nowMs;
+    connection.settled = session !== null && session.queue.inflight < window;
+  }
+
+  /** The turn is over, and every connection that could be settled is. */
+  settleAll(): void {
+    const memberOf = ({ connection }: Session): Member => connection === null ? { view: null, done: false } :
+      { view: this.#view(connection), done: connection.settled };
+    this.#routing.shared.settle(this.#routing.nowMs, memberOf);
+    for (const connection of this.#connections.values()) connection.settled = false;
   }
 }

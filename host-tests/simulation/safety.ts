@@ -4,7 +4,8 @@
 // Node and on XS.
 
 import type { Wire } from './client.js';
-import { parsePublish, type Message } from './expect.js';
+import { parsePublish, wordsOf, type Message, type Seen } from './message.js';
+import { mayBeShared } from './terms.js';
 import type { Judge } from './world.js';
 
 /** What one client has seen; it outlives connections and sessions. */
@@ -19,41 +20,49 @@ class Memory {
 export class Safety implements Judge {
   readonly model = null;
   readonly #memories = new Map<string, Memory>();
-  readonly #published = new Set<string>();
+  /** Their properties, each way a message was published. */
+  readonly #published = new Map<string, Set<string>>();
   readonly #resent = new Set<string>();
 
   /** A client sends this, for the first time or again. */
-  published({ topic, payload }: Message, again: boolean): void {
+  published({ topic, payload, properties }: Message, again: boolean): void {
     const key = `${topic} ${payload}`;
-    this.#published.add(key);
+    const known = this.#published.get(key) ?? new Set();
+    this.#published.set(key, known.add(wordsOf(properties)));
     if (again) this.#resent.add(key);
   }
 
   opened(): void {}
   ended(): void {}
   settle(): void {}
+  settleAll(): void {}
 
   observe(wire: Wire, words: string): void {
     if (wire.client.clientId === '') return;
     let memory = this.#memories.get(wire.client.clientId);
     if (memory === undefined) this.#memories.set(wire.client.clientId, memory = new Memory());
-    if (words === 'CONNACK new 0') memory.byId.clear();
+    if (words.startsWith('CONNACK new 0')) memory.byId.clear();
     if (words.startsWith('PUBREL ')) memory.byId.delete(Number(words.slice(9)));
     const seen = parsePublish(words);
     if (seen === null) return;
     const key = `${seen.topic} ${seen.payload}`;
     const content = `q${seen.qos} ${key}`;
-    if (!this.#published.has(key)) throw new Error(`received "${words}", which nobody published`);
+    const properties = wire.wishes.level === 5 ? seen.properties : undefined;
+    const known = this.#published.get(key);
+    if (known === undefined || (properties !== undefined && !known.has(properties))) {
+      throw new Error(`received "${words}", which nobody published`);
+    }
     const before = memory.byId.get(seen.id);
     if (seen.qos > 0) {
       memory.byId.set(seen.id, content);
       if (seen.duplicate && before === content) return;
       if (before?.startsWith('q2')) throw new Error(`received "${words}" while "${before}" has that identifier`);
     }
-    if (!seen.retain) this.#checkOrder(memory, seen, key);
+    // What members share comes to one or the other, and again when a session ends.
+    if (!seen.retain && !mayBeShared(seen.topic)) this.#checkOrder(memory, seen, key);
   }
 
-  #checkOrder(memory: Memory, seen: Message, key: string): void {
+  #checkOrder(memory: Memory, seen: Seen, key: string): void {
     const [publisher, number, publishedQos] = seen.payload.split('.');
     if (publishedQos === undefined || publisher === 'will') return;
     if (seen.qos > Number(publishedQos)) throw new Error(`received ${key} at QoS ${seen.qos}`);

@@ -13,8 +13,8 @@ import type { Limits } from '../../src/limits.js';
 import { checkInvariants } from '../support/invariants.js';
 import { ascii } from '../support/packets.js';
 import { makeBroker } from '../support/peer.js';
-import { Client, Wire } from './client.js';
-import type { Message } from './expect.js';
+import { Client, Wire, type Wishes } from './client.js';
+import type { Message } from './message.js';
 import type { Model } from './model.js';
 import { Random } from '../support/random.js';
 import { act } from './steps.js';
@@ -25,10 +25,15 @@ export interface Judge {
   readonly model: Model | null;
   opened(wire: Wire): void;
   observe(wire: Wire, words: string): void;
-  /** The link was lost, or the core has ended the connection for a fault or a silence. */
-  ended(wire: Wire, lossy: boolean): void;
+  /**
+   * The link was lost, or the core has ended the connection for a fault or a silence, and told so
+   * with that reason code to a client of MQTT 5.0.
+   */
+  ended(wire: Wire, lossy: boolean, code?: number): void;
   /** The wire is open, its client reads, and the turn is over. */
   settle(wire: Wire): void;
+  /** All wires that can be settled are. */
+  settleAll(): void;
 }
 
 /** Changes what was observed, to see whether a judge notices: for the tests of the tests. */
@@ -49,6 +54,9 @@ export class World {
   /** The number of the last message, and how many unacknowledged ones a client has at most. */
   lastNumber = 0;
   outgoingMax = 12;
+  /** In how many of 100 cases a filter of who shares is of a group, and a will is delayed. */
+  readonly sharedPercent: number;
+  readonly delayedPercent: number;
   /** Told of each message before it is sent. */
   published: (message: Message, again: boolean) => void = () => {};
   /** Connections that the core ended since the last tick began. */
@@ -58,6 +66,8 @@ export class World {
 
   constructor(seed: number, limits: Partial<Limits>, coverage: Coverage, tamper: Tamper | null = null) {
     this.random = new Random(seed);
+    this.sharedPercent = this.random.pick([20, 30, 60]);
+    this.delayedPercent = this.random.pick([30, 80]);
     this.coverage = coverage;
     this.#tamper = tamper;
     this.broker = makeBroker(limits, { random: () => this.random.next(), observer: {
@@ -81,8 +91,12 @@ export class World {
     return this.wires.find((wire) => wire.number === number)!;
   }
 
-  open(client: Client, keepAliveSeconds: number): Wire {
-    const wire = new Wire(this.broker, client, ++this.#wireCount, keepAliveSeconds, this.nowMs);
+  open(client: Client, wishes: Wishes): Wire {
+    const { level, keepAliveSeconds } = wishes;
+    const most = this.broker.limits.keepAliveSecondsMax;
+    const isLimited = level === 5 && most > 0 && (keepAliveSeconds === 0 || keepAliveSeconds > most);
+    const seconds = isLimited ? most : keepAliveSeconds;
+    const wire = new Wire(this.broker, client, ++this.#wireCount, wishes, seconds, this.nowMs);
     this.wires.push(wire);
     if (wire.open) this.judge.opened(wire);
     return wire;
@@ -101,6 +115,7 @@ export class World {
     for (const wire of this.wires) this.watch(wire);
     checkInvariants(broker);
     for (const wire of this.wires) this.#settle(wire);
+    this.judge.settleAll();
     for (const client of this.clients) if (client.wire?.open === false) client.wire = null;
     for (let i = this.wires.length - 1; i >= 0; i--) if (!this.wires[i]!.open) this.wires.splice(i, 1);
   }
@@ -130,7 +145,7 @@ export class World {
         wire.quietMs = -1;
       }
       if (!wire.open && wire.breaks && model.isOpen(wire.number)) {
-        this.judge.ended(wire, wire.congested);
+        this.judge.ended(wire, wire.congested, wire.code);
         this.count('protocol broken');
       }
     }
@@ -142,7 +157,9 @@ export class World {
   watch(wire: Wire): void {
     let packets = wire.link.packets();
     if (packets.length === 0) return;
-    if (this.#tamper !== null && wire.open) packets = this.#tamper(wire, packets);
+    if (packets.some((words) => words.includes('alias '))) this.count('aliases');
+    packets = packets.map((words) => wire.arrived(words));
+    if (this.#tamper !== null) packets = this.#tamper(wire, packets);
     for (const words of packets) {
       this.#note(words);
       this.judge.observe(wire, words);
@@ -154,6 +171,11 @@ export class World {
   #note(words: string): void {
     const found = /^(CONNACK present|PUBLISH q\d(?: id\d+)?( dup)?( retain)?|[A-Z]+)/.exec(words)!;
     this.count(found[0].replace(/ id\d+/, ''));
+    const code = /^(PUB[A-Z]+|DISCONNECT)(?: id\d+)? (0x[0-9a-f]{2})/.exec(words);
+    if (code !== null) this.count(`${code[1]} ${code[2]}`);
+    if (!words.includes('{')) return;
+    const properties = words.slice(words.indexOf('{') + 1).split(', ');
+    for (const property of properties) this.count(`with ${property.split(' ')[0]}`);
   }
 
   #settle(wire: Wire): void {
@@ -186,6 +208,7 @@ export class World {
     const sinceMs = this.nowMs;
     this.nowMs += ms;
     this.#ended = [];
+    this.judge.model?.clock(this.nowMs);
     this.broker.tick(this.nowMs);
     const ended = this.#ended;
     for (const { slot, reason } of ended) {
@@ -198,12 +221,13 @@ export class World {
       } else if (this.judge.model !== null) { // without one, packets that waited are handled in a tick
         throw new Error(`connection ${wire.number} ended for ${reason} after ${silentMs} ms of silence`);
       }
-      this.judge.ended(wire, wire.congested);
+      this.judge.ended(wire, wire.congested, reason === KEEP_ALIVE_TIMEOUT ? reason : 0);
     }
+    this.judge.model?.tick();
     for (const wire of slots) {
       if (wire.quietMs < 0) wire.quietMs = this.nowMs;
       if (this.judge.model === null || !wire.open || wire.keepAliveMs === 0 || !wire.accepted) continue;
-      if (this.nowMs - wire.quietMs <= 1.5 * wire.keepAliveMs) continue; // [MQTT-3.1.2-24]
+      if (this.nowMs - wire.quietMs <= 1.5 * wire.keepAliveMs) continue; // [MQTT-3.1.2-24], 5.0 [MQTT-3.1.2-22]
       throw new Error(`connection ${wire.number} is open after ${sinceMs - wire.heardMs} ms of silence`);
     }
   }
@@ -212,7 +236,7 @@ export class World {
   publishLocally(topic: string, payload: string, qos: number, retain: boolean): void {
     const outcome = this.broker.publish(ascii(topic), ascii(payload), qos, retain);
     if (outcome !== 0) throw new Error(`publish answers ${outcome}`);
-    this.judge.model?.publishLocally({ topic, payload, qos }, retain);
+    this.judge.model?.publishLocally({ topic, payload, qos, properties: {} }, retain);
   }
 }
 

@@ -7,7 +7,8 @@ import { encodePublish } from '../../src/wire/encode.js';
 import { frame } from '../../src/wire/frame.js';
 import { TopicLevels } from '../../src/wire/topic.js';
 import { Packet } from '../../src/wire/packet.js';
-import { OK } from '../../src/wire/codes.js';
+import type { Connection } from '../../src/broker/connection.js';
+import { NONE, OK } from '../../src/wire/codes.js';
 import * as packets from '../support/packets.js';
 import { smallLimits } from '../support/peer.js';
 import { freeFor, measure, type Cost } from './measure.js';
@@ -23,11 +24,15 @@ class Client {
   readonly link = new SinkLink();
   slot: number;
 
-  constructor(broker: Broker, clientId: string) {
+  constructor(broker: Broker, clientId: string, level = 4, properties: packets.Properties = {}) {
     this.broker = broker;
     this.slot = broker.connected(this.link);
-    this.send(packets.connect({ clientId }));
-    if (this.link.written !== 4) throw new Error('not accepted');
+    this.send(packets.connect({ clientId, level, properties }));
+    if (this.connection.session === NONE) throw new Error('not accepted');
+  }
+
+  get connection(): Connection {
+    return this.broker.memory.connections[this.slot]!;
   }
 
   send(bytes: Uint8Array): void {
@@ -61,20 +66,30 @@ function makeBroker(): Broker {
   return new Broker(limits, { random: () => 7, version: 'test' });
 }
 
-/** A broker with 64 subscriptions of others and one subscriber of `TOPIC`. */
-function crowded(qos: number): { broker: Broker; publisher: Client; subscriber: Client } {
+interface Crowd {
+  broker: Broker;
+  publisher: Client;
+  subscriber: Client;
+}
+
+/** A broker with 64 subscriptions of others and one subscriber of `TOPIC`, both of that level. */
+function crowded(qos: number, level = 4, properties: packets.Properties = {}, identifier = 0): Crowd {
   const broker = makeBroker();
-  const publisher = new Client(broker, 'publisher');
-  const subscriber = new Client(broker, 'subscriber');
+  const publisher = new Client(broker, 'publisher', level);
+  const subscriber = new Client(broker, 'subscriber', level, properties);
   for (let i = 0; i < 63; i++) {
-    publisher.send(packets.subscribe(1, [`maison/piece-${i}/temperature`, 0]));
+    const filter: [string, number] = [`maison/piece-${i}/temperature`, 0];
+    publisher.send(level === 5 ? packets.subscribe5(1, {}, filter) : packets.subscribe(1, filter));
   }
-  subscriber.send(packets.subscribe(1, [TOPIC, qos]));
+  subscriber.send(level === 5 ?
+    packets.subscribe5(1, identifier === 0 ? {} : { subscription: identifier }, [TOPIC, qos]) :
+    packets.subscribe(1, [TOPIC, qos]));
   if (broker.memory.subscriptions.count !== 64) throw new Error('64 subscriptions wanted');
   return { broker, publisher, subscriber };
 }
 
 const free = freeFor(OPERATIONS);
+type Test = Parameters<typeof free>[0];
 
 const emptyLoop = measure((n) => {
   for (let i = 0; i < n; i++) empty();
@@ -142,9 +157,74 @@ tap.test('routing allocates nothing at QoS 1 and 2', (t) => {
         publisher.answer(0x62, 9);
       }
     });
-    t.equal(broker.memory.deliveries.counts[1], 0, 'nothing waits');
+    t.equal(broker.memory.deliveries.count(1), 0, 'nothing waits');
     t.equal(broker.memory.queued.count, 0, 'nothing is stored');
   }
+  t.end();
+});
+
+/** Publishes `bytes`, again and again, with the acknowledgements of QoS 0 or 1; how many bytecodes each takes. */
+function routing(t: Test, title: string, crowd: Crowd, bytes: Uint8Array, qos: number): number {
+  const { broker, publisher, subscriber } = crowd;
+  publisher.send(bytes);
+  if (qos === 1) subscriber.answer(0x40, subscriber.lastId());
+  return net(free(t, title, () => {
+    broker.bytes.set(bytes, broker.windowStart);
+    broker.received(publisher.slot, bytes.length);
+    broker.flush();
+    if (qos === 1) subscriber.answer(0x40, subscriber.lastId());
+  }));
+}
+
+tap.test('MQTT 5.0 costs at most 1.3 times the bytecodes of 3.1.1, and allocates nothing', (t) => {
+  for (const qos of [0, 1]) {
+    const old = routing(t, `3.1.1, QoS ${qos}`, crowded(qos), packets.publish(TOPIC, PAYLOAD, { qos, id: 9 }), qos);
+    const young = routing(t, `5.0, QoS ${qos}`, crowded(qos, 5), packets.publish5(TOPIC, PAYLOAD, { qos, id: 9 }), qos);
+    t.ok(young <= 1.3 * old, `QoS ${qos}: ${young} bytecodes, at most 1.3 times ${old}`);
+  }
+  t.end();
+});
+
+tap.test('properties, aliases, identifiers and shared subscriptions allocate nothing', (t) => {
+  const properties: packets.Properties = {
+    user: [['unite', 'C'], ['piece', 'salon']], contentType: 'text/plain', expiry: 60, format: 1,
+  };
+  for (const qos of [0, 1]) {
+    const fields = { qos, id: 9, properties };
+    routing(t, `QoS ${qos} with properties`, crowded(qos, 5), packets.publish5(TOPIC, PAYLOAD, fields), qos);
+    const crowd = crowded(qos, 5, { aliasMaximum: 4 }, 7);
+    crowd.publisher.send(packets.publish5(TOPIC, PAYLOAD, { properties: { alias: 2 } }));
+    routing(t, `QoS ${qos} with aliases and an identifier`, crowd,
+      packets.publish5('', PAYLOAD, { qos, id: 9, properties: { alias: 2 } }), qos);
+    t.equal(crowd.broker.memory.queued.count, 0, 'nothing is stored');
+  }
+  const { broker, publisher, subscriber } = crowded(1, 5);
+  for (const i of [1, 2]) publisher.send(packets.unsubscribe5(2, {}, `maison/piece-${i}/temperature`));
+  const share = packets.subscribe5(3, { subscription: 3 }, ['$share/g/maison/#', 1]);
+  const leave = packets.unsubscribe5(3, {}, '$share/g/maison/#');
+  subscriber.send(share);
+  publisher.send(share);
+  const shared = packets.publish5('maison/cuisine/temperature', PAYLOAD);
+  const before = subscriber.link.written;
+  free(t, 'a message to one of a group', () => publisher.send(shared));
+  // Every other one, with an identifier that takes two bytes.
+  t.equal(subscriber.link.written - before, 5 * OPERATIONS * (shared.length + 2) / 2, 'each has its turn');
+  subscriber.send(leave);
+  free(t, 'join a group and leave it', () => {
+    subscriber.send(share);
+    subscriber.send(leave);
+  });
+  const retained = packets.publish5('maison/cave/temperature', PAYLOAD, { retain: true, properties });
+  const ask = packets.subscribe5(3, {}, ['maison/cave/temperature', 0]);
+  let nowMs = 0;
+  broker.tick(nowMs);
+  const { count } = broker.memory.retained;
+  free(t, 'a retained message that expires', () => {
+    publisher.send(retained);
+    broker.tick(nowMs += 62_000);
+    subscriber.send(ask);
+  });
+  t.equal(broker.memory.retained.count, count, 'none is left');
   t.end();
 });
 

@@ -35,37 +35,73 @@ export function fillHub({ broker, local }: Hub, limits: Readonly<Limits>, retain
   for (let i = 0; i < limits.retainedMax - ownCount; i++) {
     socket!.receive(packets.publish(topicOf(i), 'r'.repeat(retainedPayloadBytes), { retain: true }));
   }
+  socket = comeAndGo(limits, socket!); // while there is room in the queues
   for (let i = 0; i < 2 * limits.queuedMax; i++) { // nobody acknowledges, so all of it stays
     const topic = packets.ascii(topicOf(i % limits.subscriptionsMax));
     broker.publish(topic, packets.ascii('21.4'), 1, false);
   }
   turns(SETTLE_TURNS);
-  comeAndGo(limits, socket!);
+  comeAndGo(limits, socket);
   turns(SETTLE_TURNS);
   checkHub(broker, limits);
 }
 
-/** What makes the calls of the broker deepest, with everything full; in the end all is as it was. */
-function comeAndGo(limits: Readonly<Limits>, socket: TCP): void {
+/**
+ * What makes the calls of the broker deepest; in the end all is as it was. `socket` is that of session 0; returns its
+ * new one.
+ */
+function comeAndGo(limits: Readonly<Limits>, socket: TCP): TCP {
   socket.receive(packets.publish(topicOf(0), '21.4', { qos: 2, id: 7, retain: true }));
   socket.receive(packets.pubrel(7));
   socket.receive(packets.unsubscribe(2, topicOf(0)));
   socket.receive(packets.subscribe(3, [topicOf(0), 1])); // what is retained there is sent
-  let current = socket;
-  if (limits.connectionsMax > limits.clientsMax) current = takeSession(limits, 0); // taken over, with a will
-  current.lose();
+  socket.lose();
   turns(SETTLE_TURNS);
-  takeSession(limits, 0);
+  takeSession(limits, 1); // taken over, so that its will is published
+  turns(SETTLE_TURNS);
+  comeAndGoInLevel5(limits);
+  takeSession(limits, 1);
+  turns(SETTLE_TURNS);
+  return takeSession(limits, 0);
 }
 
+/** The same in MQTT 5.0: with all that makes it deeper, and a client that takes its own place. */
+function comeAndGoInLevel5(limits: Readonly<Limits>): void {
+  takeSession(limits, 1, 5);
+  turns(SETTLE_TURNS);
+  const socket = takeSession(limits, 1, 5);
+  turns(SETTLE_TURNS);
+  const member = topicOf(1);
+  const group = `$share/g/${member}`;
+  socket.receive(packets.unsubscribe5(2, {}, member));
+  socket.receive(packets.subscribe5(3, IDENTIFIER, [group, 2]));
+  for (let qos = 0; qos <= 2; qos++) {
+    const fields = { qos, id: 7, properties: MESSAGE_PROPERTIES };
+    socket.receive(packets.publish5(topicOf(0), '21.4', { ...fields, retain: true }));
+    socket.receive(packets.publish5(member, '21.4', { ...fields, id: 8 }));
+  }
+  socket.receive(packets.pubrel(7));
+  socket.receive(packets.pubrel(8));
+  socket.receive(packets.unsubscribe5(4, {}, group));
+  socket.receive(packets.subscribe5(5, IDENTIFIER, [member, 1]));
+  turns(SETTLE_TURNS);
+}
+
+const IDENTIFIER = { subscription: 300 };
+const MESSAGE_PROPERTIES: packets.Properties = { expiry: 3600, user: ['a', 'b'] };
+
 /** A client with its share of subscriptions; the last ones stay connected. */
-function takeSession(limits: Readonly<Limits>, session: number): TCP {
+function takeSession(limits: Readonly<Limits>, session: number, level = 4): TCP {
   const socket = Listener.last.accept();
   const clientId = `client-${session}`.padEnd(limits.clientIdBytesMax, '-');
-  const will = { topic: `maison/piece-${session}/etat`, payload: 'hors-ligne', retain: true };
-  socket.receive(packets.connect({ clientId, clean: false, will }));
+  const topic = `maison/piece-${session}/etat`;
+  const will = { topic, payload: 'hors-ligne', retain: true, properties: MESSAGE_PROPERTIES };
+  const properties = { sessionExpiry: 3600 };
+  socket.receive(packets.connect({ clientId, clean: false, will, level, properties }));
   for (let i = session; i < limits.subscriptionsMax; i += limits.sessionsMax) {
-    socket.receive(packets.subscribe(1, [topicOf(i), 1]));
+    socket.receive(level === 5 ?
+      packets.subscribe5(1, IDENTIFIER, [topicOf(i), 1]) :
+      packets.subscribe(1, [topicOf(i), 1]));
   }
   if (session >= limits.clientsMax) {
     socket.receive(packets.disconnect());

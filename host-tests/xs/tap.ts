@@ -58,6 +58,15 @@ class Test {
     return this.#report(sameData(found, wanted), title, [`found: ${show(found)}`, `wanted: ${show(wanted)}`]);
   }
 
+  /** A text, or each of as many texts as there are patterns. */
+  match(found: unknown, wanted: RegExp | readonly RegExp[], title = 'should match pattern'): boolean {
+    const texts = Array.isArray(found) ? found : [found];
+    const patterns = wanted instanceof RegExp ? [wanted] : wanted;
+    const passed = texts.length === patterns.length &&
+      patterns.every((pattern, index) => typeof texts[index] === 'string' && pattern.test(texts[index]));
+    return this.#report(passed, title, [`found: ${show(found)}`, `wanted: ${show(wanted)}`]);
+  }
+
   throws(fn: () => unknown, matcher?: Matcher | string, title = 'expected to throw'): boolean {
     const wanted = typeof matcher === 'string' ? undefined : matcher;
     const name = typeof matcher === 'string' ? matcher : title;

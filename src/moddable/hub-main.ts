@@ -24,10 +24,13 @@ import { Network, type NetworkOptions } from './network/network.js';
 import {
   abortHook, hubLimits, localName, PORT, random, setupPort, text, wholeNumber, type Settings,
 } from './settings.js';
+import { Ticker } from './ticker.js';
 
 // The SDK's typings of some of these lag behind the SDK: see io.ts.
 const io = Object.freeze({
   Listener, TCP, UDP, Timer, WiFi, Net,
+  credentials: Object.freeze(new CredentialStore(Preference, config as Settings)),
+  board: Object.freeze(new Board()),
   now(): number {
     return Time.ticks;
   },
@@ -43,9 +46,8 @@ const io = Object.freeze({
 class Parts {
   readonly limits = hubLimits(config);
   readonly port = wholeNumber(config, 'port', PORT, 1, 65_535);
-  readonly board = new Board();
+  readonly ticker = new Ticker(io);
   readonly hostName = hostName();
-  readonly credentials = new CredentialStore(Preference, config as Settings);
   readonly setupPort = setupPort(config);
   readonly local = localSensor();
   /** Once the network is up. */

@@ -90,12 +90,12 @@ export class Hub implements NetworkUser, TickerUser {
     this.options = options;
     this.broker = new Broker(withBoardTopics(limits), { random, version });
     this.network = options.network(this);
-    this.ticker = new Ticker(options, this);
+    this.ticker = options.ticker ?? new Ticker(options);
     this.local = this.localNode();
   }
 
   start(): void {
-    this.ticker.start();
+    this.ticker.add(this);
     this.network.start();
   }
 
@@ -106,7 +106,7 @@ export class Hub implements NetworkUser, TickerUser {
 
   /** Ends everything; `finished` is called when the last socket is closed. For tests. */
   close(finished: () => void = () => {}): void {
-    this.ticker.stop();
+    this.ticker.remove(this);
     this.local?.close();
     this.onDown();
     this.network.close();
@@ -126,7 +126,11 @@ export class Hub implements NetworkUser, TickerUser {
     this.address = '';
     const announcement = this.announcement;
     this.announcement = undefined;
-    this.guarded('announcement', () => announcement?.close());
+    try {
+      announcement?.close();
+    } catch (error) {
+      this.trace(`announcement: ${error}`);
+    }
   }
 
   private listen(): void {
@@ -143,19 +147,25 @@ export class Hub implements NetworkUser, TickerUser {
 
   private announce(port: number): void {
     if (this.announcement !== undefined) return;
-    this.guarded('announcement', () => {
+    try {
       this.announcement = this.options.announce?.(this.address, port);
-    });
+    } catch (error) {
+      this.trace(`announcement: ${error}`);
+    }
   }
 
-  /** One of the ticker. */
+  /** One of the ticker. An exception that left it would restart the board. */
   turn(nowMs: number): void {
     this.nowMs = nowMs;
     if (nowMs >= this.listenAtMs && this.address !== '') this.onUp(this.address);
-    this.guarded('sensor', () => this.local?.tick(nowMs));
-    if (nowMs >= this.figuresAtMs) {
-      this.figuresAtMs = nowMs + (this.broker.limits.sysIntervalMs || FIGURES_MS);
-      this.guarded('figures', () => this.publishFigures());
+    try {
+      if (nowMs >= this.figuresAtMs) {
+        this.figuresAtMs = nowMs + (this.broker.limits.sysIntervalMs || FIGURES_MS);
+        this.publishFigures();
+      }
+      this.local?.tick(nowMs);
+    } catch (error) {
+      this.trace(`sensor or figures: ${error}`);
     }
     this.tcp?.flushSoon();
   }
@@ -197,15 +207,6 @@ export class Hub implements NetworkUser, TickerUser {
     } catch (error) {
       this.trace(`no sensor on this board: ${error}`);
       return undefined;
-    }
-  }
-
-  /** An exception that left a callback would restart the board. */
-  private guarded(what: string, action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      this.trace(`${what}: ${error}`);
     }
   }
 

@@ -29,6 +29,7 @@ import {
   abortHook, localName, PORT, random, sensorLimits, setupPort, text, wholeNumber, type Settings,
 } from './settings.js';
 import type { Locate } from './tcp-client.js';
+import { Ticker } from './ticker.js';
 
 const DAY_SECONDS = 86_400;
 /** What a board's clock counts while it sleeps. */
@@ -37,6 +38,7 @@ const SLEEP_SECONDS_MAX = 4200;
 // The SDK's typings of some of these lag behind the SDK: see io.ts.
 const io = Object.freeze({
   Listener, TCP, UDP, Timer, WiFi, Net,
+  credentials: Object.freeze(new CredentialStore(Preference, config as Settings)),
   now(): number {
     return Time.ticks;
   },
@@ -56,8 +58,8 @@ class Parts {
   readonly intervalMs = 1000 * wholeNumber(config, 'interval', 10, 2, DAY_SECONDS);
   readonly limits = sensorLimits(config);
   readonly locate = locate();
+  readonly ticker = new Ticker(io);
   readonly sleep = sleep();
-  readonly credentials = new CredentialStore(Preference, config as Settings);
   readonly setupPort = setupPort(config);
   private networkUser: NetworkUser | undefined;
 

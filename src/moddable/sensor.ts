@@ -17,9 +17,8 @@ import {
 } from '../room/sensor-node.js';
 import { DHT22, type DHT22Sensor } from '../sensor/dht22.js';
 import type { NetworkUser, ProgramNetwork } from './hub.js';
-import type { SystemIo } from './io.js';
 import { TcpClient, type Locate, type TcpClientOptions } from './tcp-client.js';
-import { Ticker, type TickerUser } from './ticker.js';
+import { Ticker, type TickerUser, type TimedIo } from './ticker.js';
 
 /** Memory that outlives deep sleep; what is in it after power came up, nobody knows. */
 export interface SleepMemory {
@@ -38,7 +37,7 @@ export interface SleepOptions {
   enter(ms: number): void;
 }
 
-export interface SensorOptions extends SystemIo {
+export interface SensorOptions extends TimedIo {
   /** One level of a topic; see room/piece.ts. */
   piece: string;
   sensor: DHT22Sensor;
@@ -83,6 +82,7 @@ export class Sensor implements NetworkUser, SensorNodeObserver, TickerUser {
   constructor(options: SensorOptions) {
     const { piece, sleep, intervalMs = 10_000 } = options;
     this.options = options;
+    this.ticker = options.ticker ?? new Ticker(options);
     this.node = new SensorNode({
       piece,
       sensor: new DHT22({ sensor: options.sensor, now: () => this.nowMs }),
@@ -91,12 +91,11 @@ export class Sensor implements NetworkUser, SensorNodeObserver, TickerUser {
       observer: this,
     });
     this.network = options.network(this);
-    this.ticker = new Ticker(options, this);
     if (sleep !== undefined) this.takeUp(sleep.memory);
   }
 
   start(): void {
-    this.ticker.start();
+    this.ticker.add(this);
     this.network.start();
   }
 
@@ -110,6 +109,7 @@ export class Sensor implements NetworkUser, SensorNodeObserver, TickerUser {
   private clientOptions(own: NodeClientOptions): TcpClientOptions {
     const { piece, sleep, limits } = this.options;
     const options: TcpClientOptions = Object.assign(Object.create(this.options), own);
+    options.ticker = this.ticker;
     options.clean = sleep === undefined;
     options.onRefused = (returnCode) => {
       this.trace(`the broker refuses this client: ${returnCode}`);
@@ -136,13 +136,21 @@ export class Sensor implements NetworkUser, SensorNodeObserver, TickerUser {
   private goOn(): void {
     const waiting = this.waiting;
     this.waiting = undefined;
-    this.guarded(() => waiting?.());
+    try {
+      waiting?.();
+    } catch (error) {
+      this.trace(String(error));
+    }
   }
 
-  /** One of the ticker. */
+  /** One of the ticker. An exception that left it would restart the board. */
   turn(nowMs: number): void {
     this.nowMs = nowMs;
-    this.guarded(() => this.node.tick(nowMs));
+    try {
+      this.node.tick(nowMs);
+    } catch (error) {
+      this.trace(String(error));
+    }
     if (this.options.sleep !== undefined && !this.ending) this.endIfDone();
   }
 
@@ -183,12 +191,15 @@ export class Sensor implements NetworkUser, SensorNodeObserver, TickerUser {
   }
 
   closed(): void {
-    this.ticker.stop();
+    this.ticker.remove(this);
     const { sleep } = this.options;
-    this.guarded(() => this.network.close());
-    if (sleep === undefined) return;
-    this.guarded(() => this.save(sleep.memory));
-    sleep.enter(Math.max(sleep.everyMs - this.nowMs, SLEEP_MS_MIN));
+    try {
+      this.network.close();
+      if (sleep !== undefined) this.save(sleep.memory);
+    } catch (error) {
+      this.trace(String(error));
+    }
+    sleep?.enter(Math.max(sleep.everyMs - this.nowMs, SLEEP_MS_MIN));
   }
 
   private save(memory: SleepMemory): void {
@@ -204,15 +215,6 @@ export class Sensor implements NetworkUser, SensorNodeObserver, TickerUser {
     // After power came up there is nothing, or something that nobody wrote.
     const outcome = this.node.client.restore(bytes);
     if (outcome !== OK) this.trace('begins anew, nothing was kept');
-  }
-
-  /** An exception that left a callback would restart the board. */
-  private guarded(action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      this.trace(String(error));
-    }
   }
 
   private trace(text: string): void {

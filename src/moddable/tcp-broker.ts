@@ -4,19 +4,20 @@
 import type { Broker } from '../broker/broker.js';
 import { NONE } from '../wire/codes.js';
 import type {
-  SystemIo, TcpListener, TcpListenerConstructor, TcpSocket, TcpSocketConstructor,
+  TcpListener, TcpListenerConstructor, TcpSocket, TcpSocketConstructor,
 } from './io.js';
 import { Staging } from './staging.js';
 import type { TcpLink } from './tcp-link.js';
 import { TcpLinks, type LinkUser } from './tcp-links.js';
+import type { TimedIo } from './ticker.js';
 
-export interface BrokerIo extends SystemIo {
+export interface BrokerIo extends TimedIo {
   Listener: TcpListenerConstructor;
   TCP: TcpSocketConstructor;
 }
 
-/** Sockets that may be closing while all slots of the broker are in use. */
-const CLOSING_MAX = 2;
+/** A socket may be closing while all slots of the broker are in use: for who comes next. */
+const CLOSING_MAX = 1;
 
 export class TcpBroker {
   private readonly broker: Broker;

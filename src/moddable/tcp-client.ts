@@ -4,10 +4,11 @@
 import type { Client } from '../client/client.js';
 import { MqttClient, type MqttClientOptions } from '../client/mqtt-client.js';
 import type { Link } from '../link.js';
-import type { ResolverConstructor, SystemIo, TcpSocketConstructor } from './io.js';
+import type { ResolverConstructor, TcpSocketConstructor } from './io.js';
 import { Staging } from './staging.js';
 import type { TcpLink } from './tcp-link.js';
 import { TcpLinks, type LinkUser } from './tcp-links.js';
+import type { TimedIo } from './ticker.js';
 
 /**
  * Finds the broker, for one attempt: calls `found`, with an address as numbers, or `failed`, at
@@ -19,7 +20,7 @@ export type Locate = (
 ) => void;
 
 /** As those of ECMA-419's MQTT client, and what it does not ask for. */
-export interface TcpClientOptions extends MqttClientOptions, SystemIo {
+export interface TcpClientOptions extends MqttClientOptions, TimedIo {
   /** A name, or an address as numbers; not with `locate`. */
   host?: string;
   /** Default 1883. */
@@ -38,11 +39,11 @@ export interface TcpClientOptions extends MqttClientOptions, SystemIo {
 const LINK_COUNT = 2;
 
 export class TcpClient extends MqttClient {
-  readonly #options: TcpClientOptions;
-  readonly #locate: Locate;
-  readonly #links: TcpLinks;
+  private readonly options: TcpClientOptions;
+  private readonly locate: Locate;
+  private readonly links: TcpLinks;
   /** The number of the attempt, so that a late answer to an earlier one is known as such. */
-  #attempt = 0;
+  private attempt = 0;
 
   /**
    * As MqttClient; nothing happens until `connect`, before which the network must be there. Throws
@@ -50,42 +51,42 @@ export class TcpClient extends MqttClient {
    */
   constructor(options: TcpClientOptions) {
     const own = Object.create(options) as TcpClientOptions; // a copy would be there twice
-    own.onClosed = (complete) => this.#finish(complete);
+    own.onClosed = (complete) => this.finish(complete);
     super(own, {
-      open: () => this.#open(),
+      open: () => this.open(),
       random: () => options.random(),
-      wake: () => this.#links.flushSoon(),
+      wake: () => this.links.flushSoon(),
     });
-    this.#options = options;
-    this.#locate = options.locate ?? byName(options);
+    this.options = options;
+    this.locate = options.locate ?? byName(options);
     const { bytes, memory, limits } = this.core;
     const staging = new Staging(bytes, memory.stagingStart, limits.stagingBytes);
-    this.#links = new TcpLinks(options, new ClientLinks(this.core), staging, LINK_COUNT);
+    this.links = new TcpLinks(options, new ClientLinks(this.core), staging, LINK_COUNT);
   }
 
   override connect(): void {
-    this.#links.start();
+    this.links.start();
     super.connect();
   }
 
   /** The core has let go of the link; what it wrote last may still be on its way. */
-  #finish(complete: boolean): void {
-    this.#attempt++;
-    this.#links.finish(() => this.#options.onClosed?.(complete));
+  private finish(complete: boolean): void {
+    this.attempt++;
+    this.links.finish(() => this.options.onClosed?.(complete));
   }
 
-  #open(): Link {
-    const links = this.#links;
+  private open(): Link {
+    const links = this.links;
     const link = links.take();
-    const attempt = ++this.#attempt;
+    const attempt = ++this.attempt;
     const failed = (error: unknown): void => {
-      if (attempt !== this.#attempt || link.closed) return;
+      if (attempt !== this.attempt || link.closed) return;
       this.linkError = error instanceof Error ? error : new Error(String(error));
       links.kill(link);
     };
     const found = (host: string, address: string, port: number): void => {
-      if (attempt !== this.#attempt || link.closed || link.socket !== undefined) return;
-      const { io, ...socket } = this.#options.socket;
+      if (attempt !== this.attempt || link.closed || link.socket !== undefined) return;
+      const { io, ...socket } = this.options.socket;
       try {
         links.open(io, link, { ...socket, host, address, port });
       } catch (error) {
@@ -93,7 +94,7 @@ export class TcpClient extends MqttClient {
       }
     };
     try {
-      this.#locate(found, failed);
+      this.locate(found, failed);
     } catch (error) {
       failed(error);
     }

@@ -9,10 +9,10 @@
 // reads and how many sockets it writes to is bounded; the rest follows in the next. Nothing is
 // allocated but for a new connection.
 
-import type { SystemIo, TcpSocket, TcpSocketConstructor } from './io.js';
+import type { TcpSocket, TcpSocketConstructor } from './io.js';
 import type { Staging } from './staging.js';
 import { TcpLink, Turn, type LinkOwner } from './tcp-link.js';
-import { Ticker, type TickerUser } from './ticker.js';
+import { Ticker, type TickerUser, type TimedIo } from './ticker.js';
 
 /** About a segment: bytes that one link is read in one turn, */
 const READ_BYTES_MAX = 1536;
@@ -62,7 +62,7 @@ const CALLBACKS = Object.freeze({
 export class TcpLinks implements LinkOwner, TickerUser {
   readonly staging: Staging;
   readonly current: Turn = new Turn();
-  private readonly io: SystemIo;
+  private readonly io: TimedIo;
   private readonly user: LinkUser;
   private readonly links: readonly TcpLink[];
   private readonly ticker: Ticker;
@@ -76,12 +76,12 @@ export class TcpLinks implements LinkOwner, TickerUser {
   private finished: (() => void) | undefined;
 
   /** `linkCount` links, of which one is always free or closing when one is taken. */
-  constructor(io: SystemIo, user: LinkUser, staging: Staging, linkCount: number) {
+  constructor(io: TimedIo, user: LinkUser, staging: Staging, linkCount: number) {
     this.io = io;
     this.user = user;
     this.staging = staging;
     this.links = Array.from({ length: linkCount }, () => new TcpLink(this));
-    this.ticker = new Ticker(io, this);
+    this.ticker = io.ticker ?? new Ticker(io);
   }
 
   /** Time passes, and turns take place, until `finish`. Idempotent. */
@@ -89,7 +89,7 @@ export class TcpLinks implements LinkOwner, TickerUser {
     const finished = this.finished;
     this.finished = undefined;
     finished?.();
-    this.ticker.start();
+    this.ticker.add(this);
   }
 
   /** Once all links are closed and released, time stops and `finished` is called. */
@@ -148,24 +148,20 @@ export class TcpLinks implements LinkOwner, TickerUser {
     if (link.socket !== socket) return;
     this.begin();
     try {
-      this.report(link, event, count);
+      if (event === READABLE) {
+        link.readableBytes = count;
+        this.read(link);
+      } else if (event === ERROR) {
+        link.die();
+        this.wanted = true;
+      } else {
+        link.grant(count);
+        if (!link.closed) this.user.writable(link);
+      }
     } catch (error) {
       this.failed(link, error);
     }
     this.end();
-  }
-
-  private report(link: TcpLink, event: number, count: number): void {
-    if (event === READABLE) {
-      link.readableBytes = count;
-      this.read(link);
-    } else if (event === ERROR) {
-      link.die();
-      this.wanted = true;
-    } else {
-      link.grant(count);
-      if (!link.closed) this.user.writable(link);
-    }
   }
 
   /** One of the timer. */
@@ -204,7 +200,7 @@ export class TcpLinks implements LinkOwner, TickerUser {
 
   private stop(finished: () => void): void {
     this.finished = undefined;
-    this.ticker.stop();
+    this.ticker.remove(this);
     try {
       finished();
     } catch (error) {

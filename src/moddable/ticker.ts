@@ -1,10 +1,11 @@
-// Time for the core, and turns, on a board: one timer that fires four times a second, or as soon as
-// it can while a turn is wanted. Called by tcp-links.ts.
+// Time for the core, and turns, on a board: one timer for all parts of a program, which fires four
+// times a second, or as soon as it can while a turn is wanted. Called by hub.ts, sensor.ts,
+// network.ts and tcp-links.ts.
 //
-// The timer is made once. Within its own callback it may be given another pace only with a first
-// wait as long as the others: with two different ones the simulator on Linux leaves a timer behind
-// that fires without end. A wait of zero would let a board see to one message of its queue only
-// before the next turn.
+// The timer is there while somebody wants turns. Within its own callback it may be given another
+// pace only with a first wait as long as the others: with two different ones the simulator on Linux
+// leaves a timer behind that fires without end. A wait of zero would let a board see to one message
+// of its queue only before the next turn.
 
 import type { SystemIo } from './io.js';
 
@@ -17,9 +18,15 @@ export interface TickerUser {
   turn(nowMs: number): void;
 }
 
+/** What has turns of its program's ticker. */
+export interface TimedIo extends SystemIo {
+  /** Of all parts of the program; without it, each part makes one of its own. */
+  ticker?: Ticker;
+}
+
 export class Ticker {
   private readonly io: SystemIo;
-  private readonly user: TickerUser;
+  private readonly users: TickerUser[] = [];
   private timer: unknown;
   private paceMs = TICK_MS;
   private wanted = false;
@@ -27,13 +34,13 @@ export class Ticker {
   private firedAtMs = 0;
   private nowMs = 0;
 
-  constructor(io: SystemIo, user: TickerUser) {
+  constructor(io: SystemIo) {
     this.io = io;
-    this.user = user;
   }
 
-  /** Idempotent. */
-  start(): void {
+  /** `user` has turns from now on, before those who had them earlier. Idempotent. */
+  add(user: TickerUser): void {
+    if (!this.users.includes(user)) this.users.push(user);
     if (this.timer !== undefined) return;
     this.firedAtMs = this.io.now();
     this.paceMs = TICK_MS;
@@ -41,9 +48,12 @@ export class Ticker {
     this.timer = this.io.Timer.repeat(() => this.fire(), TICK_MS);
   }
 
-  /** Idempotent. */
-  stop(): void {
-    if (this.timer !== undefined) this.io.Timer.clear(this.timer);
+  /** `user` has no turns any more. Idempotent. */
+  remove(user: TickerUser): void {
+    const at = this.users.indexOf(user);
+    if (at >= 0) this.users.splice(at, 1);
+    if (this.users.length > 0 || this.timer === undefined) return;
+    this.io.Timer.clear(this.timer);
     this.timer = undefined;
   }
 
@@ -62,7 +72,8 @@ export class Ticker {
     if (elapsedMs > 0) this.nowMs += elapsedMs < 2 * TICK_MS ? elapsedMs : 2 * TICK_MS;
     this.wanted = false;
     this.inside = true;
-    this.user.turn(this.nowMs);
+    // From the last one on, so that one that leaves takes no other's turn.
+    for (let i = this.users.length - 1; i >= 0; i--) this.users[i]?.turn(this.nowMs);
     this.inside = false;
     this.pace(this.wanted ? TURN_MS : TICK_MS);
   }

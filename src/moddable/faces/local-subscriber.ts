@@ -59,7 +59,7 @@ export class LocalSubscriber implements Link {
     const none = bytes.subarray(0, 0);
     // Without an identifier, so that the broker gives it one that nobody guesses and takes over.
     this.#send(encodeConnect(
-      bytes, 0, LEVEL_3_1_1, CONNECT_CLEAN_SESSION, 0, none, none, none, none, none));
+      bytes, 0, LEVEL_3_1_1, CONNECT_CLEAN_SESSION, 0, none, none, none, none, none, none, none));
     if (this.closed) return;
     const at = encodeFiltersHeader(bytes, 0, SUBSCRIBE, 1, 3 + EVERYTHING.length);
     const end = encodeField(bytes, at, EVERYTHING);

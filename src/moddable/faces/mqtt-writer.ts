@@ -188,7 +188,8 @@ export class Writer {
   /** The identifier that the program knows for that of a packet. */
   knownId(type: number, packetId: number): number {
     if (type !== PUBACK && type !== PUBREC && type !== PUBCOMP) return packetId;
-    const row = this.#core.memory.deliveries.find(0, packetId);
-    return row === NONE ? packetId : this.#ids[row]!;
+    const { deliveries } = this.#core.memory;
+    const row = deliveries.find(0, packetId);
+    return row === NONE ? packetId : this.#ids[deliveries.handle(row) - 1]!;
   }
 }

@@ -6,10 +6,11 @@
 // `embedded:network/interface/wifi` must not be used beside it. The program is never started anew:
 // what listens and what is connected learns of the network by `onUp` and `onDown`, which alternate.
 //
-// Time is counted in ticks of one repeating timer, and everything is done in them or in what the
-// SDK calls; an exception leaves neither, since it would restart the board.
+// Time is counted in ticks, at turns of the program's ticker, and everything is done in them or in
+// what the SDK calls; an exception leaves neither, since it would restart the board.
 
-import type { SystemIo, TcpListenerConstructor, TcpSocketConstructor } from '../io.js';
+import type { TcpListenerConstructor, TcpSocketConstructor } from '../io.js';
+import { Ticker, type TickerUser, type TimedIo } from '../ticker.js';
 import type { Credentials, CredentialStore } from './credentials.js';
 import { SetupPage } from './setup-page.js';
 
@@ -28,7 +29,7 @@ export interface NetModule {
   get(property: string): unknown;
 }
 
-export interface NetworkOptions extends SystemIo {
+export interface NetworkOptions extends TimedIo {
   WiFi: WiFiModule;
   Net: NetModule;
   /** For the setup page. */
@@ -79,7 +80,7 @@ const UP = 3;
 /** An access point, with the page. */
 const SETUP = 4;
 
-export class Network {
+export class Network implements TickerUser {
   private readonly options: NetworkOptions;
   private state = OFF;
   /** Until the next step of this state. */
@@ -95,11 +96,13 @@ export class Network {
   private page: SetupPage | undefined;
   /** Never closed, only not heard: on ESP8266 what it still has to tell would tell nobody. */
   private wifi: unknown;
-  private timer: unknown;
+  private readonly ticker: Ticker;
+  private tickedAtMs = 0;
 
   /** Nothing happens until `start`. */
   constructor(options: NetworkOptions) {
     this.options = options;
+    this.ticker = options.ticker ?? new Ticker(options);
   }
 
   /** Strength of the signal in dBm, about -30 near to -90 far; undefined where unknown. */
@@ -116,30 +119,29 @@ export class Network {
   /** Idempotent. */
   start(): void {
     if (this.state !== OFF) return;
-    const { WiFi, Timer } = this.options;
-    this.wifi ??= new WiFi(undefined, (message, reason) => {
-      this.guard(() => this.notified(message, reason));
+    this.wifi ??= new this.options.WiFi(undefined, (message, reason) => {
+      try {
+        this.notified(message, reason);
+      } catch (error) {
+        this.failed(error);
+      }
     });
-    this.timer = Timer.repeat(() => this.guard(() => this.tick()), TICK_MS);
     this.wait(0);
+    this.ticker.add(this);
   }
 
   /** Idempotent. Leaves the network. */
   close(): void {
     if (this.state === OFF) return;
-    this.options.Timer.clear(this.timer);
+    this.ticker.remove(this);
     this.closePage();
     this.down();
     this.state = OFF;
     this.options.WiFi.disconnect();
   }
 
-  private guard(callback: () => void): void {
-    try {
-      callback();
-    } catch (error) {
-      this.options.trace(`network: ${error}\n`);
-    }
+  private failed(error: unknown): void {
+    this.options.trace(`network: ${error}\n`);
   }
 
   private wait(ms: number): void {
@@ -152,6 +154,17 @@ export class Network {
     const { random } = this.options;
     this.wait(this.waitMs * (0.5 + random() / 0x2_0000_0000));
     this.waitMs = Math.min(2 * this.waitMs, WAIT_MAX_MS);
+  }
+
+  /** One of the ticker. */
+  turn(nowMs: number): void {
+    if (nowMs - this.tickedAtMs < TICK_MS) return;
+    this.tickedAtMs = nowMs;
+    try {
+      this.tick();
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   private tick(): void {
@@ -237,7 +250,11 @@ export class Network {
     this.address = address;
     this.joinCount++;
     this.options.trace(`Wi-Fi: joined, address ${address}\n`);
-    this.guard(() => this.options.credentials.prove());
+    try {
+      this.options.credentials.prove();
+    } catch (error) {
+      this.failed(error);
+    }
     this.options.onUp(address);
   }
 
@@ -245,7 +262,11 @@ export class Network {
     if (this.address === '') return;
     this.address = '';
     this.sinceMs = 0;
-    this.guard(() => this.options.onDown());
+    try {
+      this.options.onDown();
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   private openPage(): void {

@@ -107,19 +107,18 @@ export function handlePubrec(broker: Broker, connection: Connection): number {
   const deliveries = broker.memory.deliveries;
   const session = connection.session;
   const row = deliveries.find(session, broker.packet.packetId);
-  if (row !== NONE) {
-    if (deliveries.flags(row) >> 1 !== 2) return PROTOCOL_ERROR; // QoS 1 is acknowledged by PUBACK
-    if (deliveries.state(row) === PUBLISHED) {
-      if (broker.packet.reasonCode >= -UNSPECIFIED_ERROR) {
-        finish(broker, connection, row);
-        return OK;
-      }
-      deliveries.released(session, row);
-      madeProgress(broker, session);
-    }
+  if (row === NONE) unknown(broker);
+  else if (deliveries.flags(row) >> 1 !== 2) return PROTOCOL_ERROR; // QoS 1: PUBACK
+  const isPublished = row !== NONE && deliveries.state(row) === PUBLISHED;
+  if (broker.packet.reasonCode >= -UNSPECIFIED_ERROR) { // no PUBREL, 5.0 section 4.3.3
+    if (isPublished) finish(broker, connection, row);
+    return OK;
   }
-  if (row === NONE) unknown(broker); // and PUBREL all the same: a peer that lost count can finish
-  if (broker.packet.reasonCode >= -UNSPECIFIED_ERROR) return OK; // no PUBREL, 5.0 section 4.3.3
+  if (isPublished) {
+    deliveries.released(session, row);
+    madeProgress(broker, session);
+  }
+  // Also for an unknown one: a peer that lost count can finish.
   acknowledge(broker, connection, PUBREL, row === NONE ? -PACKET_ID_NOT_FOUND : SUCCESS);
   return OK;
 }
